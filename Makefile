@@ -1,0 +1,113 @@
+# Lodge.  `make` builds build/lodge; `make help` lists the rest.
+#
+#   BUILD=release|debug|asan|tsan   variant (default release); objects live in build/ARCH-BUILD[-clang]
+#   CC=gcc|clang                    compiler
+#   ARCH=x86|arm64                  host to build for; arm64 on an x86 machine cross-compiles
+#   WERROR=1                        warnings are errors (CI, make check and make lint set it)
+#   V=1                             show commands
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+BUILD ?= release
+WERROR ?= 0
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+
+HOST_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
+ARCH ?= $(HOST_ARCH)
+CROSS := $(if $(filter $(ARCH),$(HOST_ARCH)),,1)
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CC_NAME := $(if $(findstring clang,$(CC)),clang,gcc)
+
+# A cross build takes its compiler from the Debian package and its libraries from a private sysroot
+# that tools/cross-sysroot fills; nothing on the machine is changed.
+ifeq ($(CROSS),1)
+TRIPLE := $(if $(filter arm64,$(ARCH)),aarch64-linux-gnu,x86_64-linux-gnu)
+override CC := $(TRIPLE)-gcc
+SYSROOT := build/sysroot-$(ARCH)
+CROSS_CPPFLAGS := -isystem $(SYSROOT)/usr/include -isystem $(SYSROOT)/usr/include/$(TRIPLE)
+CROSS_LDFLAGS := -L$(SYSROOT)/usr/lib/$(TRIPLE) -Wl,-rpath-link,$(SYSROOT)/usr/lib/$(TRIPLE) \
+	-Wl,-rpath-link,$(SYSROOT)/lib/$(TRIPLE)
+RUN_CROSS := $(if $(filter arm64,$(ARCH)),qemu-aarch64-static,qemu-x86_64-static) \
+	-L /usr/$(TRIPLE) -E LD_LIBRARY_PATH=$(abspath $(SYSROOT))/usr/lib/$(TRIPLE):$(abspath $(SYSROOT))/lib/$(TRIPLE)
+endif
+
+O := build/$(ARCH)-$(BUILD)$(if $(filter clang,$(CC_NAME)),-clang)
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wimplicit-fallthrough -Wvla -Wundef -Wwrite-strings -Wformat=2 -Wpointer-arith \
+	-Wcast-qual -Wno-missing-field-initializers
+WARN += $(if $(filter 1,$(WERROR)),-Werror)
+VERSION := $(shell cat VERSION)
+CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(O)/gen -DLODGE_VERSION='"$(VERSION)"' $(CROSS_CPPFLAGS)
+CFLAGS_BASE := -std=c17 -g $(WARN) -fno-strict-aliasing -fno-common -pthread -fstack-protector-strong -fPIE
+LDFLAGS_BASE := -pthread -pie -Wl,-z,relro,-z,now $(CROSS_LDFLAGS)
+LDLIBS := -ljansson -lz -lbz2 -llzma -llzo2 -llz4 -lzstd
+
+ifeq ($(BUILD),release)
+CFLAGS_BASE += -O2 -D_FORTIFY_SOURCE=2
+else ifeq ($(BUILD),debug)
+CFLAGS_BASE += -Og -DFAULT_INJECTION=1 -DLODGE_DEBUG=1
+else ifeq ($(BUILD),asan)
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_BASE += -O1 $(SAN) -DFAULT_INJECTION=1 -DLODGE_DEBUG=1
+LDFLAGS_BASE += $(SAN)
+else ifeq ($(BUILD),tsan)
+SAN := -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_BASE += -O1 $(SAN) -DLODGE_DEBUG=1
+LDFLAGS_BASE += $(SAN)
+else
+$(error BUILD is release, debug, asan or tsan, not "$(BUILD)")
+endif
+
+ALL_CFLAGS = $(CFLAGS_BASE) $(CFLAGS)
+ALL_LDFLAGS = $(LDFLAGS_BASE) $(LDFLAGS)
+
+# Sources are found by folder: a new file is built without being listed.  Folders named after an
+# architecture below accel/ talk to the host CPU and are built only there.
+SRCS := $(sort $(shell find src -name '*.c'))
+SRCS := $(filter-out $(foreach a,$(filter-out $(ARCH),x86 arm64),src/accel/kvm/$(a)/%),$(SRCS))
+OBJS := $(SRCS:%.c=$(O)/%.o)
+LIB_OBJS := $(filter-out $(O)/src/cli/main.o,$(OBJS))
+LIB := $(O)/liblodge.a
+
+.PHONY: all help clean
+all: $(O)/lodge
+ifeq ($(CROSS)$(BUILD),release)
+all: build/lodge
+build/lodge: $(O)/lodge
+	$(Q)ln -sfn ../$(O)/lodge $(O)/.link && mv -T $(O)/.link $@
+	@touch -h $@
+endif
+
+$(LIB): $(LIB_OBJS)
+	$(Q)rm -f $@
+	$(Q)$(if $(CROSS),$(TRIPLE)-)ar rcs $@ $^
+
+$(O)/lodge: $(O)/src/cli/main.o $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(O)/%.o: %.c | $(if $(CROSS),$(SYSROOT)/.done)
+	$(Q)mkdir -p $(@D)
+	@echo "  CC    $<"
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+ifeq ($(CROSS),1)
+$(SYSROOT)/.done: tools/cross-sysroot
+	$(Q)tools/cross-sysroot $(ARCH) $(SYSROOT)
+endif
+
+-include tests/tests.mk
+-include tools/lint.mk
+
+clean:
+	rm -rf build
+
+-include $(OBJS:.o=.d)

@@ -1,0 +1,32 @@
+/*
+ * core/arch.h - what core asks of a guest architecture.  The architecture is data: one const
+ * struct, in arch/<name>/.
+ */
+#ifndef LODGE_CORE_ARCH_H
+#define LODGE_CORE_ARCH_H
+
+#include "base/str.h"
+#include "core/mem.h"
+#include "core/state.h"
+
+struct vcpu;
+
+struct arch {
+	const char *name; /* "x86", "arm64" */
+	const char *long_name; /* as messages say it: "x86-64" */
+	unsigned max_vcpus;
+	size_t vcpu_state_size;
+	const struct state_table *vcpu_state; /* of vcpu->state */
+	/* Power-on state of vCPU @index. */
+	void (*vcpu_reset)(void *state, unsigned index);
+	/* The address of the next instruction: linear address on x86. */
+	uint64_t (*pc)(const void *state);
+	/* Registers for a human, several lines. */
+	void (*show)(const void *state, struct strbuf *out);
+	/* What the vCPU is doing, in words: "halted with interrupts off", "in user mode". */
+	const char *(*doing)(const void *state);
+	/* Walks the page tables: false if @va is not mapped. Side-effect free. */
+	bool (*translate)(const void *state, struct as *mem, uint64_t va, gpa_t *pa);
+};
+
+#endif

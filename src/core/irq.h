@@ -1,0 +1,72 @@
+/*
+ * core/irq.h - an interrupt wire is a value; an MSI is a message to the same chip.
+ *
+ * A struct irqchip is whatever routes interrupts to vCPUs: KVM's in-kernel chips, the user-space
+ * chips, or the script accelerator's recorder.  Several devices may share a pin: each connection
+ * has its own source number, and the pin is asserted while any source is (a wired OR), so that one
+ * device cannot take another's interrupt away.
+ */
+#ifndef LODGE_CORE_IRQ_H
+#define LODGE_CORE_IRQ_H
+
+#include <pthread.h>
+
+#include "base/compiler.h"
+#include "base/err.h"
+
+#define IRQ_PINS 256u /* GSIs a chip can have */
+
+struct irqchip;
+struct vm;
+
+/* A wire.  {0} is connected to nothing and may be driven without effect. */
+struct irq {
+	struct irqchip *chip;
+	uint16_t pin;	 /* GSI */
+	uint16_t source; /* which of the pin's connections */
+};
+
+struct msi {
+	uint64_t addr;
+	uint32_t data;
+};
+
+struct irqchip_ops {
+	const char *name;
+	/* The pin's level after the wired OR.  Any thread, chip lock held. */
+	void (*set)(struct irqchip *c, unsigned pin, bool level);
+	/* Delivers a message.  Any thread. */
+	void (*msi)(struct irqchip *c, const struct msi *m);
+	/* Routes a descriptor to a pin or (m != NULL) a message: a write to @fd raises it. Optional. */
+	int (*irqfd)(struct irqchip *c, unsigned pin, const struct msi *m, int fd, bool add,
+		     struct err *e);
+};
+
+struct irqchip {
+	const struct irqchip_ops *ops;
+	struct vm *vm;
+	pthread_mutex_t lock; /* leaf */
+	uint64_t asserted[IRQ_PINS]; /* by pin: sources that assert it */
+	uint8_t sources[IRQ_PINS];   /* by pin: how many were connected */
+};
+
+int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops);
+void irqchip_exit(struct irqchip *c);
+
+/* A new connection to @pin; set-up only.  At most 64 a pin, beyond which -ENOSPC. */
+int irq_connect(struct irqchip *c, unsigned pin, struct irq *out, struct err *e) MUST_CHECK;
+
+/* Any thread; a leaf: may be called with the device lock held. */
+void irq_set(struct irq irq, bool level);
+/* Edge: up and down. */
+static inline void irq_pulse(struct irq irq)
+{
+	irq_set(irq, true);
+	irq_set(irq, false);
+}
+void msi_send(struct irqchip *c, const struct msi *m);
+
+/* All pins low, as after power-on.  World stopped. */
+void irqchip_reset(struct irqchip *c);
+
+#endif
