@@ -69,6 +69,7 @@ struct accel_ops {
 	void (*probe)(struct accel_report *r);
 
 	int (*vm_init)(struct vm *vm, struct err *e);
+	/* Also after a vm_init that failed or was never reached: vm->accel_data is NULL then. */
 	void (*vm_exit)(struct vm *vm);
 	/*
 	 * Creates the interrupt chips and sets vm->irqchip.  Called after RAM is mapped (a KVM memory
@@ -84,8 +85,15 @@ struct accel_ops {
 	/* On the vCPU's own thread, all of these. */
 	int (*vcpu_init)(struct vcpu *v, struct err *e);
 	void (*vcpu_exit)(struct vcpu *v);
+	/*
+	 * Runs guest code until something needs the caller.  Must not enter the guest while
+	 * v->requests is non-zero, which it checks after clearing what an earlier kick left behind.
+	 */
 	enum vcpu_stop (*vcpu_run)(struct vcpu *v);
-	/* vcpu->state from the accelerator, and back. */
+	/*
+	 * vcpu->state from the accelerator, and back.  While v->fresh (nothing was ever put, the vCPU
+	 * is as the accelerator made it) state_put may leave out what a reset state already has.
+	 */
 	int (*state_get)(struct vcpu *v, struct err *e);
 	int (*state_put)(struct vcpu *v, struct err *e);
 
@@ -94,7 +102,7 @@ struct accel_ops {
 	/* Any thread: non-maskable interrupt.  Optional. */
 	int (*vcpu_nmi)(struct vcpu *v, struct err *e);
 
-	/* Irqchip state outside vCPUs (PIC, IOAPIC, PIT, clock): a table over vm->chip_state. Optional. */
+	/* State of the chips outside the vCPUs (PIC, IOAPIC, PIT, clock) in vm->chips.  Optional. */
 	int (*chips_get)(struct vm *vm, struct err *e);
 	int (*chips_put)(struct vm *vm, struct err *e);
 

@@ -19,6 +19,10 @@ struct arch {
 	const struct state_table *vcpu_state; /* of vcpu->state */
 	/* Power-on state of vCPU @index. */
 	void (*vcpu_reset)(void *state, unsigned index);
+	/* Interrupt chips and timers outside the vCPUs; vm->chips holds chips_size bytes. */
+	size_t chips_size;
+	const struct state_table *chips;
+	void (*chips_reset)(void *chips);
 	/* The address of the next instruction: linear address on x86. */
 	uint64_t (*pc)(const void *state);
 	/* Registers for a human, several lines. */

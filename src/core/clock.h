@@ -21,6 +21,9 @@
 struct device;
 struct vm;
 
+/* Wall time at VM time 0 of a manual clock: 2024-01-01 00:00:00 UTC, in seconds since 1970. */
+#define CLOCK_MANUAL_EPOCH 1704067200
+
 struct clock {
 	struct vm *vm;
 	pthread_mutex_t lock;
@@ -28,7 +31,6 @@ struct clock {
 	bool running;
 	uint64_t offset; /* VM time = host time + offset while running, modulo 2^64 */
 	uint64_t stopped_at; /* VM time while not running */
-	int64_t wall_offset; /* wall time (ns since 1970) = VM time + wall_offset */
 	struct timerq queue;
 	struct loop_fd tfd; /* timerfd for the earliest timer */
 };
@@ -50,7 +52,10 @@ void clock_stop(struct clock *c);
 void clock_step(struct clock *c, uint64_t ns);
 /* Sets VM time (load of a saved state); the clock must be stopped. */
 void clock_set(struct clock *c, uint64_t now);
-/* Wall time in ns since 1970 UTC as the guest shall see it; follows VM time on a manual clock. */
+/*
+ * Wall time in ns since 1970 UTC as the guest shall see it: the host's, or on a manual clock
+ * CLOCK_MANUAL_EPOCH plus VM time.
+ */
 int64_t clock_wall(struct clock *c);
 
 /* In a device's init; room for arming is reserved here.  -ENOMEM. */

@@ -82,6 +82,8 @@ struct device_class {
 	void (*reset)(struct device *d);	      /* after state_reset; optional */
 	int (*loaded)(struct device *d, struct err *e); /* after a load: checks what spans fields */
 	void (*quiesce)(struct device *d); /* stop producing work: the world is being stopped */
+	/* A word from the user or the monitor, such as "power-button"; optional.  -EOPNOTSUPP. */
+	int (*command)(struct device *d, const char *word, struct err *e);
 	void (*exit)(struct device *d);
 };
 
@@ -117,6 +119,8 @@ int device_init(struct device *d, struct err *e) MUST_CHECK;
 void device_free(struct device *d);
 void device_reset(struct device *d);
 struct device *device_find(struct vm *vm, const char *id);
+/* Gives @d a word under its lock; -EOPNOTSUPP with the device named if it knows none. */
+int device_command(struct device *d, const char *word, struct err *e) MUST_CHECK;
 
 /* Takes and drops the device's mutex around a callback from a loop or back end. */
 void device_lock(struct device *d);

@@ -15,6 +15,7 @@
 #define LODGE_CORE_MEM_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <sys/uio.h>
 
 #include "base/compiler.h"
@@ -50,7 +51,8 @@ struct ram {
 	uint64_t host_page;  /* size of the pages behind it, in bytes */
 	int fd;		     /* memfd or hugetlb memfd, -1 for anonymous */
 	bool rom;	     /* the guest reads it and cannot write it */
-	_Atomic uint64_t *dirty; /* pages written by Lodge itself while logging; NULL: not logging */
+	_Atomic bool logging;
+	_Atomic uint64_t *dirty; /* one bit a GUEST_PAGE: written by Lodge itself while logging */
 	struct ram *next;
 };
 

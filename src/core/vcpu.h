@@ -53,12 +53,14 @@ struct vcpu {
 	_Atomic uint32_t requests;
 	_Atomic bool in_run; /* inside accel->vcpu_run */
 	/* Under vm->lock. */
-	bool parked, ready, gone;
+	bool parked, ready, gone, halted;
 	int init_code; /* result of vcpu_init */
 	struct vcpu_call *call; /* queue */
 	/* This thread only. */
 	void *accel; /* accelerator's own */
 	void *state; /* arch->vcpu_state_size bytes */
+	bool fresh;   /* no state was put yet */
+	bool resumed; /* set by core when the vCPU comes out of a park; the accelerator clears it */
 	struct err broken;
 	/* Counters: written by this thread, read by anyone. */
 	_Atomic uint64_t exits[EXIT_STAT_COUNT];

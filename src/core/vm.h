@@ -60,6 +60,7 @@ struct vm {
 	const struct arch *arch;
 	const struct accel_ops *accel;
 	void *accel_data; /* accelerator's own */
+	void *chips;	  /* arch->chips_size bytes */
 	struct loop *loop;
 	struct clock clock;
 	struct as mem;	 /* guest-physical */

@@ -1,0 +1,287 @@
+/*
+ * core/vcpu.c - vCPU threads: life, requests, calls.
+ *
+ * A vCPU thread is always in one of four places: creating its vCPU, inside accel->vcpu_run,
+ * serving requests, or parked.  Everything another thread wants is a bit in v->requests and a kick;
+ * the accelerator promises not to enter the guest while a bit is set, so a kick cannot be lost.
+ * Parking, calls and their completion are under vm->lock with one condition variable.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/sys.h"
+#include "core/vcpu.h"
+#include "core/vcpu_private.h"
+#include "core/vm.h"
+
+const char *const exit_stat_name[EXIT_STAT_COUNT] = {
+#define X(id, name) name,
+	EXIT_STATS(X)
+#undef X
+};
+
+struct vcpu_call {
+	void (*fn)(struct vcpu *v, void *arg);
+	void *arg;
+	bool done;
+	struct vcpu_call *next;
+};
+
+static _Thread_local struct vcpu *current_vcpu;
+
+struct vcpu *vcpu_current(void)
+{
+	return current_vcpu;
+}
+
+/* Runs queued calls. vm->lock held; dropped around each. */
+static void run_calls_locked(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	atomic_fetch_and(&v->requests, ~(uint32_t)VCPU_REQ_CALL);
+	while (v->call) {
+		struct vcpu_call *c = v->call;
+
+		v->call = c->next;
+		pthread_mutex_unlock(&vm->lock);
+		c->fn(v, c->arg);
+		pthread_mutex_lock(&vm->lock);
+		c->done = true;
+		pthread_cond_broadcast(&vm->cond);
+	}
+}
+
+/* Serves all requests; false if the thread shall end. */
+static bool serve_requests(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	bool go_on = true;
+
+	pthread_mutex_lock(&vm->lock);
+	for (;;) {
+		uint32_t r = atomic_load(&v->requests);
+
+		if (r & VCPU_REQ_CALL) {
+			run_calls_locked(v);
+		} else if (r & VCPU_REQ_QUIT) {
+			go_on = false;
+			break;
+		} else if (r & VCPU_REQ_PARK) {
+			if (!v->parked) {
+				v->parked = true;
+				pthread_cond_broadcast(&vm->cond);
+			}
+			pthread_cond_wait(&vm->cond, &vm->lock);
+		} else {
+			break;
+		}
+	}
+	if (v->parked) {
+		v->parked = false;
+		v->resumed = true;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return go_on;
+}
+
+/* True if every vCPU has halted for good; marks @v. */
+static bool all_halted(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	bool all = true;
+
+	pthread_mutex_lock(&vm->lock);
+	v->halted = true;
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		all &= vm->vcpus[i].halted;
+	pthread_mutex_unlock(&vm->lock);
+	return all;
+}
+
+/* What follows from the reason vcpu_run came back with. */
+static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
+{
+	if (stop == VCPU_KICKED)
+		return;
+	/* Whatever it is, this vCPU does not go on until someone resumes or resets the VM. */
+	atomic_fetch_or(&v->requests, VCPU_REQ_PARK);
+	switch (stop) {
+	case VCPU_SHUTDOWN:
+		vm_request(v->vm, VM_EVENT_CRASH, (int)v->index, "cpu%u: triple fault", v->index);
+		break;
+	case VCPU_HALTED:
+		if (all_halted(v))
+			vm_request(v->vm, VM_EVENT_OFF, 0, "the guest halted for good");
+		break;
+	case VCPU_BROKEN:
+		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index, "cpu%u: %s", v->index, v->broken.msg);
+		break;
+	case VCPU_DEBUG:
+		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index,
+			   "cpu%u: stopped at a breakpoint and no debugger is attached", v->index);
+		break;
+	case VCPU_KICKED:
+	case VCPU_DONE: break;
+	}
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *v = arg;
+	struct vm *vm = v->vm;
+	int rc = 0;
+
+	current_vcpu = v;
+	if (CPU_COUNT(&v->affinity))
+		rc = -pthread_setaffinity_np(pthread_self(), sizeof(v->affinity), &v->affinity);
+	if (rc)
+		err_errno(&v->broken, rc, "cpu%u: cannot be pinned", v->index);
+	else
+		rc = vm->accel->vcpu_init(v, &v->broken);
+	pthread_mutex_lock(&vm->lock);
+	v->init_code = rc;
+	v->ready = true;
+	v->gone = rc != 0;
+	pthread_cond_broadcast(&vm->cond);
+	pthread_mutex_unlock(&vm->lock);
+	if (rc)
+		return NULL;
+
+	for (;;) {
+		if (atomic_load(&v->requests) && !serve_requests(v))
+			break;
+		handle_stop(v, vm->accel->vcpu_run(v));
+	}
+	vm->accel->vcpu_exit(v);
+	pthread_mutex_lock(&vm->lock);
+	v->gone = true;
+	for (; v->call; v->call = v->call->next)
+		v->call->done = true; /* the caller sees v->gone */
+	pthread_cond_broadcast(&vm->cond);
+	pthread_mutex_unlock(&vm->lock);
+	return NULL;
+}
+
+int vcpu_thread_start(struct vcpu *v, struct err *e)
+{
+	char name[32];
+	int rc;
+
+	v->state = sys_alloc(v->vm->arch->vcpu_state_size);
+	if (!v->state)
+		return err_nomem(e, v->vm->arch->vcpu_state_size, "the state of a vCPU");
+	v->fresh = true;
+	atomic_store(&v->requests, VCPU_REQ_PARK);
+	rc = fault_hit("pthread_create") ? EAGAIN : pthread_create(&v->thread, NULL, vcpu_thread, v);
+	if (rc)
+		return err_kind(e, ERR_HOST), err_errno(e, -rc, "cannot start the thread of cpu%u", v->index);
+	v->started = true;
+	snprintf(name, sizeof(name), "%.7s/cpu%u", v->vm->name, v->index);
+	name[15] = 0; /* what the kernel takes */
+	(void)pthread_setname_np(v->thread, name);
+	return 0;
+}
+
+void vcpu_request(struct vcpu *v, uint32_t bits)
+{
+	struct vm *vm = v->vm;
+
+	atomic_fetch_or(&v->requests, bits);
+	pthread_mutex_lock(&vm->lock);
+	bool kick = v->ready && !v->gone;
+	pthread_cond_broadcast(&vm->cond);
+	pthread_mutex_unlock(&vm->lock);
+	if (kick)
+		vm->accel->vcpu_kick(v);
+}
+
+int vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg), void *arg)
+{
+	struct vm *vm = v->vm;
+	struct vcpu_call c = {.fn = fn, .arg = arg}, **tail;
+
+	if (v == current_vcpu) {
+		fn(v, arg);
+		return 0;
+	}
+	pthread_mutex_lock(&vm->lock);
+	if (!v->started || v->gone) {
+		pthread_mutex_unlock(&vm->lock);
+		return -ESRCH;
+	}
+	for (tail = &v->call; *tail; tail = &(*tail)->next)
+		;
+	*tail = &c;
+	pthread_mutex_unlock(&vm->lock);
+	vcpu_request(v, VCPU_REQ_CALL);
+	pthread_mutex_lock(&vm->lock);
+	while (!c.done)
+		pthread_cond_wait(&vm->cond, &vm->lock);
+	bool lost = v->gone;
+	pthread_mutex_unlock(&vm->lock);
+	return lost ? -ESRCH : 0;
+}
+
+struct state_call {
+	int rc;
+	struct err *e;
+};
+
+static void get_state_here(struct vcpu *v, void *arg)
+{
+	struct state_call *c = arg;
+
+	c->rc = v->vm->accel->state_get(v, c->e);
+}
+
+static void put_state_here(struct vcpu *v, void *arg)
+{
+	struct state_call *c = arg;
+
+	c->rc = v->vm->accel->state_put(v, c->e);
+	v->fresh = false;
+}
+
+static int state_call(struct vcpu *v, void (*fn)(struct vcpu *, void *), struct err *e)
+{
+	struct state_call c = {.e = e};
+	int rc = vcpu_call(v, fn, &c);
+
+	if (rc)
+		return err_errno(e, rc, "cpu%u has ended", v->index);
+	return c.rc ? err_prefix(e, "cpu%u", v->index) : 0;
+}
+
+int vcpu_get_state(struct vcpu *v, struct err *e)
+{
+	return v->vm->accel->state_get ? state_call(v, get_state_here, e) : 0;
+}
+
+int vcpu_put_state(struct vcpu *v, struct err *e)
+{
+	return v->vm->accel->state_put ? state_call(v, put_state_here, e) : 0;
+}
+
+void vcpu_show(struct vcpu *v, struct strbuf *out)
+{
+	const struct arch *a = v->vm->arch;
+	uint64_t pc = a->pc(v->state);
+	gpa_t pa;
+
+	a->show(v->state, out);
+	strbuf_printf(out, "code at %llx:", (unsigned long long)pc);
+	for (unsigned i = 0; i < 24; i++) {
+		uint8_t byte;
+
+		if (!a->translate(v->state, &v->vm->mem, pc + i, &pa) ||
+		    as_read(&v->vm->mem, pa, &byte, 1) != IO_OK) {
+			strbuf_add(out, i ? " ..." : " not mapped");
+			break;
+		}
+		strbuf_printf(out, " %02x", byte);
+	}
+	strbuf_add(out, "\n");
+}
