@@ -193,6 +193,9 @@ static int check_uint(const struct state_table *t, const struct field *f, const 
 		       (unsigned long long)v, (unsigned long long)max);
 }
 
+static int check_fields(const struct state_table *t, unsigned version, struct cursor c,
+			struct err *e);
+
 /* Checks the bytes of one field; *n gets how many elements they hold. */
 static int check_value(const struct state_table *t, const struct field *f, unsigned version,
 		       struct cursor v, uint64_t *n, struct err *e)
@@ -212,7 +215,8 @@ static int check_value(const struct state_table *t, const struct field *f, unsig
 
 			p = size ? take(&v, le32_load(size)) : NULL;
 			if (p)
-				rc = state_check(f->sub, version, p, le32_load(size), e);
+				rc = check_fields(f->sub, version,
+						  (struct cursor){p, le32_load(size)}, e);
 			if (p && rc)
 				err_prefix(e, "%s.%s", t->name, f->name);
 		} else {
@@ -241,17 +245,12 @@ static unsigned counter_of(const struct state_table *t, const struct field *f)
 
 #define FIELDS_MAX 128u
 
-int state_check(const struct state_table *t, unsigned version, const void *data, size_t len,
-		struct err *e)
+static int check_fields(const struct state_table *t, unsigned version, struct cursor c, struct err *e)
 {
-	struct cursor c = {data, len};
 	bool seen[FIELDS_MAX] = {false};
 	uint64_t count[FIELDS_MAX] = {0}, first[FIELDS_MAX] = {0};
 
 	BUG_ON(t->n > FIELDS_MAX);
-	if (version > t->version)
-		return err_set(e, -EINVAL, "%s: saved by a newer Lodge (version %u, this one knows %u)",
-			       t->name, version, t->version);
 	while (c.left) {
 		const struct field *f;
 		struct cursor v;
@@ -282,6 +281,15 @@ int state_check(const struct state_table *t, unsigned version, const void *data,
 				       (unsigned long long)first[counter_of(t, f)]);
 	}
 	return 0;
+}
+
+int state_check(const struct state_table *t, unsigned version, const void *data, size_t len,
+		struct err *e)
+{
+	if (version > t->version)
+		return err_set(e, -EINVAL, "%s: saved by a newer Lodge (version %u, this one knows %u)",
+			       t->name, version, t->version);
+	return check_fields(t, version, (struct cursor){data, len}, e);
 }
 
 static void commit(const struct state_table *t, void *obj, struct cursor c);

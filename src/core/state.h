@@ -43,7 +43,11 @@ struct field {
 	uint32_t elem;	/* bytes of one element */
 	uint32_t total; /* bytes of the whole member */
 	uint8_t kind;
-	uint16_t since;	/* table version that brought it; 0 = 1 = from the beginning */
+	/*
+	 * The version that brought it; 0 = 1 = from the beginning.  Counted in versions of the section's
+	 * outermost table: nested tables have no version of their own.
+	 */
+	uint16_t since;
 	uint64_t max;	/* largest value that loads; 0: whatever fits */
 	uint64_t reset; /* value after reset, each element */
 	const struct state_table *sub;
