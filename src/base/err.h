@@ -31,11 +31,13 @@ struct err {
 /*
  * Sets the message and returns @code (a negative errno), so that `return err_set(e, -EINVAL, …)`
  * reads well.  @e may be NULL: the caller does not want to know.  An error that is set already is
- * replaced.  The text is cut at the end of the buffer.
+ * replaced, kind and hint included.  The text is cut at the end of the buffer.
+ *
+ * What these functions return is always negative, whatever they were given: an error stays one.
  */
 int err_set(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* As err_set, with ": " and the text of errno @code at the end of the message. */
+/* As err_set, with ": " and the text of errno @code (of either sign) at the end. */
 int err_errno(struct err *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Puts "text: " in front of the message: each layer adds who it was.  Returns e->code. */

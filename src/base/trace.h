@@ -5,8 +5,8 @@
  *
  * The first argument is the point's name, unique in its file; `--trace PATTERN` switches on all
  * points whose name matches a shell pattern (several patterns with commas, "-PATTERN" switches
- * off).  The points are static structs in one linker section, so that they can be listed and
- * switched without registration.  Output goes to stderr or to the file set by trace_set_file, one
+ * off).  The points are static structs and their addresses are gathered in one linker section, so
+ * that they can be listed and switched without registration.  Output goes to stderr or to the file set by trace_set_file, one
  * write(2) a line, with seconds since start and the thread's name.
  */
 #ifndef LODGE_BASE_TRACE_H
@@ -26,9 +26,9 @@ struct trace_point {
 
 #define TRACE(point, ...)                                                                          \
 	do {                                                                                       \
-		static struct trace_point trace_##point                                            \
-			__attribute__((section("trace_points"), used, aligned(8))) = {             \
-				#point, __FILE__, __LINE__, false};                                \
+		static struct trace_point trace_##point = {#point, __FILE__, __LINE__, false};     \
+		static struct trace_point *trace_##point##_entry                                   \
+			__attribute__((section("trace_points"), used)) = &trace_##point;           \
 		if (UNLIKELY(atomic_load_explicit(&trace_##point.on, memory_order_relaxed)))       \
 			trace_emit(&trace_##point, __VA_ARGS__);                                   \
 	} while (0)
