@@ -98,11 +98,11 @@ void loop_free(struct loop *l)
 
 	if (!l)
 		return;
-	list_for_each_safe (pos, tmp, &l->posts) {
+	list_for_each_safe(pos, tmp, &l->posts) {
 		list_entry(pos, struct loop_post, link)->queued = false;
 		list_del(pos);
 	}
-	list_for_each_safe (pos, tmp, &l->always)
+	list_for_each_safe(pos, tmp, &l->always)
 		list_del(pos);
 	pthread_mutex_destroy(&l->lock);
 	close(l->wakefd);

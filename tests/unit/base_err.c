@@ -150,16 +150,16 @@ static void a_list_keeps_order_and_removal_inside_a_walk_is_safe(void **state)
 		items[i].n = i;
 		list_add_tail(&head, &items[i].link);
 	}
-	list_for_each (pos, &head)
+	list_for_each(pos, &head)
 		assert_int_equal(list_entry(pos, struct item, link)->n, n++);
-	list_for_each_safe (pos, tmp, &head) {
+	list_for_each_safe(pos, tmp, &head) {
 		struct item *it = list_entry(pos, struct item, link);
 
 		if (it->n % 2 == 0)
 			list_del(&it->link);
 	}
 	list_del(&items[0].link); /* a second removal does no harm */
-	list_for_each (pos, &head)
+	list_for_each(pos, &head)
 		sum += list_entry(pos, struct item, link)->n;
 	assert_int_equal(sum, 1 + 3);
 }
