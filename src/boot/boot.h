@@ -2,49 +2,69 @@
  * boot/boot.h - from files to a loaded guest: what the kernel file is, where its parts go, and how
  * the first vCPU starts.
  *
- * A boot image is recognised by content, never by name.  Recognising and unpacking make a struct
- * boot_image: a list of segments (guest-physical address, bytes) and an entry.  Loading it into
- * memory is separate and can be repeated, so that a guest's reboot starts from the same bytes.
+ * A boot image is recognised by content, never by name.  Opening it (boot/kernel.h) reads only its
+ * headers; loading it (boot/x86/load.h) is separate and is done again at each reset, from the same
+ * open file, so that between two loads nothing but this struct stays in memory.
  */
 #ifndef LODGE_BOOT_BOOT_H
 #define LODGE_BOOT_BOOT_H
 
-#include "base/err.h"
+#include "boot/elf.h"
+#include "boot/file.h"
+#include "boot/unpack.h"
 #include "core/mem.h"
 
 enum boot_format {
-	BOOT_FORMAT_BZIMAGE,  /* Linux x86 boot protocol ≥ 2.06 (Documentation/x86/boot.rst) */
-	BOOT_FORMAT_ELF64,    /* x86-64 vmlinux, with or without a PVH note */
-	BOOT_FORMAT_ELF32,    /* i386 ELF with a PVH note */
-	BOOT_FORMAT_MULTIBOOT,/* multiboot 1, ELF32 or with address fields */
-	BOOT_FORMAT_RAW,      /* flat real-mode binary; only by --raw */
+	BOOT_FORMAT_BZIMAGE,   /* Linux x86 boot protocol ≥ 2.06 (Documentation/x86/boot.rst) */
+	BOOT_FORMAT_ELF64,     /* x86-64 vmlinux, with or without a PVH note */
+	BOOT_FORMAT_ELF32,     /* i386 ELF with a PVH note */
+	BOOT_FORMAT_MULTIBOOT, /* multiboot 1, ELF or with address fields */
+	BOOT_FORMAT_RAW,       /* flat real-mode binary; only by boot_image_open_raw */
 };
 
-#define BOOT_SEGMENTS_MAX 64
+/* Which way into the kernel the user asks for. */
+enum boot_how {
+	BOOT_AUTO,  /* unpack bzImages ourselves and enter the kernel directly */
+	BOOT_PVH,   /* PVH entry, or an error if the kernel has none */
+	BOOT_LINUX, /* Linux's 64-bit entry */
+	BOOT_SETUP, /* the kernel's own decompressor */
+};
 
-struct boot_segment {
-	gpa_t addr;
-	const uint8_t *data; /* len bytes, NULL if len is 0 */
-	uint64_t len;
-	uint64_t mem_len; /* >= len; the rest is zeroed */
+/* What the bzImage's setup header says; numbers are checked against the file's size. */
+struct boot_bzimage {
+	uint16_t version;	   /* boot protocol, 0x020f is 2.15 */
+	uint8_t setup_header[159]; /* bytes from 0x1f1 of the file, for the zero page */
+	unsigned setup_header_len;
+	uint64_t pm_off, pm_len; /* protected-mode part: file offset, bytes */
+	enum pack pack;		 /* of the payload; PACK_NONE: none that can be entered directly */
+	uint64_t payload_off, payload_len; /* file offset, bytes of the packed stream alone */
+	uint64_t unpacked_len;		   /* bytes it says it unpacks to */
+	gpa_t pref_address;		   /* where it likes to be loaded */
+	uint32_t init_size;		   /* bytes it needs there before it knows the memory map */
+	uint32_t alignment;		   /* power of two */
+	bool relocatable, entry64;	   /* xloadflags: has a 64-bit entry */
+};
+
+/* Multiboot 1 header [Multiboot 0.6.96 §3.1]. */
+struct boot_multiboot {
+	uint32_t flags;
+	uint32_t header_off; /* file offset of the header */
+	/* Address fields; used if flags has bit 16. */
+	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr;
 };
 
 struct boot_image {
 	enum boot_format format;
 	char what[160]; /* for messages and `lodge info`: "Linux 6.1.0-… bzImage, lz4, relocatable" */
-	struct boot_segment seg[BOOT_SEGMENTS_MAX];
-	unsigned n_segs;
-	gpa_t entry;	     /* 64-bit entry (ELF e_entry, physical) or real-mode address */
-	gpa_t pvh_entry;     /* 32-bit PVH entry, or 0 */
-	gpa_t setup_entry64; /* 64-bit entry of the kernel's own decompressor (--boot=setup), or 0 */
-	gpa_t mem_end;	     /* end of what the kernel needs at its load address, bss and heap included */
-	uint8_t setup_header[128]; /* bzImage: bytes from 0x1f1 of the file */
-	unsigned setup_header_len;
-	uint32_t cmdline_max; /* longest command line without its NUL; 0: unknown, 2047 is assumed */
-	uint64_t initrd_max;  /* highest address an initrd may end at, inclusive */
-	uint64_t min_memory;  /* bytes of RAM below which it cannot start, for messages */
-	void *bufs[4];	      /* what the segments point into; owned */
-	unsigned n_bufs;
+	struct boot_file file;
+	enum pack outer;      /* compression around the whole file */
+	struct elf elf;	      /* ELF formats, and what is inside a bzImage (bz.pack not PACK_NONE) */
+	struct boot_bzimage bz;
+	struct boot_multiboot mb;
+	gpa_t raw_addr;
+	gpa_t mem_end;	      /* end of what the kernel needs at its load address, bss included */
+	uint32_t cmdline_max; /* longest command line, without its NUL */
+	uint64_t initrd_max;  /* highest address that an initrd may occupy */
 };
 
 #endif

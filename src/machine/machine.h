@@ -7,6 +7,7 @@
 #ifndef LODGE_MACHINE_MACHINE_H
 #define LODGE_MACHINE_MACHINE_H
 
+#include "boot/boot.h"
 #include "core/vm.h"
 
 #define MACHINE_SERIALS	 4
@@ -14,13 +15,6 @@
 #define MACHINE_DEVICES	 64
 #define MACHINE_NODES	 8
 #define MACHINE_CPUS_MAX 1024
-
-enum boot_how {
-	BOOT_AUTO,  /* unpack bzImages ourselves and enter the kernel directly */
-	BOOT_PVH,   /* PVH entry, or an error if the kernel has none */
-	BOOT_LINUX, /* Linux's 64-bit entry */
-	BOOT_SETUP, /* the kernel's own decompressor */
-};
 
 struct machine_config {
 	const char *name;

@@ -1,0 +1,28 @@
+/*
+ * boot/kernel.h - opens a kernel file and says what it is.
+ */
+#ifndef LODGE_BOOT_KERNEL_H
+#define LODGE_BOOT_KERNEL_H
+
+#include "boot/boot.h"
+
+/*
+ * Opens and recognises the kernel at @path: reads its headers (and unpacks their first kilobytes),
+ * not its contents.  Every error is one sentence "PATH: what the file is and what is accepted".
+ * Main thread.  *@out is the caller's, to be freed with boot_image_close.
+ */
+int boot_image_open(const char *path, struct boot_image **out, struct err *e) MUST_CHECK;
+
+/*
+ * Opens a flat real-mode binary that is to be loaded and entered at @addr (below 1 MiB).  No
+ * content is refused, except none.
+ */
+int boot_image_open_raw(const char *path, gpa_t addr, struct boot_image **out,
+			struct err *e) MUST_CHECK;
+
+/* NULL does nothing. */
+void boot_image_close(struct boot_image *img);
+
+#define BOOT_RAW_ADDR 0x7c00u /* where a BIOS puts a boot sector */
+
+#endif
