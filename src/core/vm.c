@@ -83,6 +83,10 @@ static int vm_init_parts(struct vm *vm, const struct vm_options *o, struct err *
 	if (!vm->vcpus)
 		return err_nomem(e, o->n_vcpus * sizeof(*vm->vcpus), "vCPUs");
 	vm->n_vcpus = o->n_vcpus;
+	vm->accel_arg = o->accel_arg;
+	vm->topology = o->topology;
+	if (!vm->topology.sockets)
+		vm->topology = (struct vm_topology){o->n_vcpus, 1, 1};
 	for (unsigned i = 0; i < o->n_vcpus; i++) {
 		vm->vcpus[i].vm = vm;
 		vm->vcpus[i].index = i;

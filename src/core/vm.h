@@ -55,6 +55,11 @@ struct backend {
 	struct backend *next;
 };
 
+/* How CPUs are grouped; the product is the number of vCPUs. */
+struct vm_topology {
+	unsigned sockets, cores, threads; /* cores a socket, threads a core */
+};
+
 struct vm {
 	char name[32];
 	const struct arch *arch;
@@ -71,6 +76,8 @@ struct vm {
 	struct backend *backends;
 	struct vcpu *vcpus;
 	unsigned n_vcpus;
+	struct vm_topology topology;
+	const char *accel_arg; /* see struct vm_options */
 
 	pthread_mutex_t lock; /* phase, parking, requests */
 	pthread_cond_t cond;
@@ -95,6 +102,8 @@ struct vm_options {
 	const struct accel_ops *accel;
 	struct loop *loop;
 	unsigned n_vcpus;
+	struct vm_topology topology; /* all 0: n_vcpus sockets of one core */
+	const char *accel_arg; /* for the accelerator: the script of "script"; borrowed, or NULL */
 };
 
 /* NEW.  The accelerator's VM exists; no memory, no chips, no vCPUs yet. */
