@@ -82,6 +82,7 @@ struct device_class {
 	void (*reset)(struct device *d);	      /* after state_reset; optional */
 	int (*loaded)(struct device *d, struct err *e); /* after a load: checks what spans fields */
 	void (*quiesce)(struct device *d); /* stop producing work: the world is being stopped */
+	void (*resume)(struct device *d); /* the world goes on: take up what quiesce put down */
 	/* A word from the user or the monitor, such as "power-button"; optional.  -EOPNOTSUPP. */
 	int (*command)(struct device *d, const char *word, struct err *e);
 	void (*exit)(struct device *d);

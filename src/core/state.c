@@ -102,22 +102,29 @@ static const uint8_t *cmember(const struct field *f, const void *obj, unsigned i
 	return (const uint8_t *)obj + f->off + (size_t)i * f->elem;
 }
 
-void state_reset(const struct state_table *t, void *obj)
+static void reset_fields(const struct state_table *t, void *obj, bool kept_too)
 {
 	for (unsigned k = 0; k < t->n; k++) {
 		const struct field *f = &t->fields[k];
 
+		if (f->keep && !kept_too)
+			continue;
 		for (unsigned i = 0; i < elems(f); i++) {
 			uint8_t *p = member(f, obj, i);
 
 			if (f->kind == FIELD_TABLE)
-				state_reset(f->sub, p);
+				reset_fields(f->sub, p, kept_too);
 			else if (f->kind == FIELD_TIMER)
 				timer_cancel((struct timer *)(void *)p);
 			else
 				uint_put(p, f->elem, f->reset);
 		}
 	}
+}
+
+void state_reset(const struct state_table *t, void *obj)
+{
+	reset_fields(t, obj, false);
 }
 
 static void save_value(const struct field *f, const void *obj, struct strbuf *out)
@@ -321,7 +328,7 @@ static void commit_value(const struct field *f, void *obj, struct cursor v)
 /* Second pass: the bytes are known to be good. */
 static void commit(const struct state_table *t, void *obj, struct cursor c)
 {
-	state_reset(t, obj);
+	reset_fields(t, obj, true);
 	while (c.left) {
 		const struct field *f;
 		struct cursor v;

@@ -50,6 +50,7 @@ struct field {
 	uint16_t since;
 	uint64_t max;	/* largest value that loads; 0: whatever fits */
 	uint64_t reset; /* value after reset, each element */
+	bool keep;	/* battery-backed: a device's reset leaves it; init() gives its first value */
 	const struct state_table *sub;
 	/*
 	 * A counted vector: offset + 1 of a uint32_t member (a field of this table, listed before) that
@@ -87,7 +88,7 @@ struct field {
 		.n = ARRAY_LEN(array)                                                              \
 	}
 
-/* Reset values into @obj; timers are cancelled. */
+/* Reset values into @obj, except where .keep; timers are cancelled. */
 void state_reset(const struct state_table *t, void *obj);
 /* Appends the saved form. */
 void state_save(const struct state_table *t, const void *obj, struct strbuf *out);

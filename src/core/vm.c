@@ -177,12 +177,29 @@ int vm_reset(struct vm *vm, struct err *e)
 	return rc;
 }
 
+static void resume_all(struct vm *vm)
+{
+	struct list *pos;
+
+	list_for_each(pos, &vm->devices)
+	{
+		struct device *d = list_entry(pos, struct device, link);
+
+		if (!d->class->resume)
+			continue;
+		device_lock(d);
+		d->class->resume(d);
+		device_unlock(d);
+	}
+}
+
 void vm_run(struct vm *vm)
 {
 	if (!vm->started_ns)
 		vm->started_ns = sys_now_ns();
 	phase_set(vm, VM_RUNNING);
 	clock_start(&vm->clock);
+	resume_all(vm);
 	pthread_mutex_lock(&vm->lock);
 	for (unsigned i = 0; i < vm->n_vcpus; i++) {
 		vm->vcpus[i].halted = false;
