@@ -29,13 +29,16 @@ struct chardev_client {
 
 /*
  * Opens @spec: "stdio", "pty", "file:PATH", "unix:PATH[,server]", "none", "null", "buffer" (tests).
- * @escape gives stdio its C-a keys.  The error names the spec and the accepted forms.
+ * stdio has its C-a keys when stdin is a terminal, which turns raw on the loop's first turn.  The
+ * error begins with the spec; for an unknown one (ERR_USAGE) the hint lists the accepted forms.
  */
 int chardev_open(const char *spec, struct loop *l, struct chardev **out, struct err *e) MUST_CHECK;
+/* The form of @spec only, for whoever wants to refuse it before anything is opened. */
+int chardev_check(const char *spec, struct err *e) MUST_CHECK;
 /* Drains for a bounded time, restores the terminal, closes.  void * so that it fits backend.free. */
 void chardev_free(void *c);
 
-/* One client per chardev; NULL detaches. */
+/* One client per chardev; NULL detaches.  Loop thread, or with the loop not running. */
 void chardev_attach(struct chardev *c, const struct chardev_client *client);
 /* Any thread.  Returns how many bytes were taken (0 to n). */
 size_t chardev_write(struct chardev *c, const void *buf, size_t n);
@@ -44,6 +47,9 @@ void chardev_wake(struct chardev *c);
 
 /* A copy of all output, for the progress watcher and tests; called from chardev_write. */
 void chardev_tap(struct chardev *c, void (*fn)(void *arg, const uint8_t *buf, size_t n), void *arg);
+
+/* The user asked to leave with C-a x; on the loop's thread. */
+void chardev_on_leave(struct chardev *c, void (*fn)(void *arg), void *arg);
 
 /* "buffer" only: everything written so far, and injection of input as if from outside. */
 size_t chardev_buffer_take(struct chardev *c, uint8_t *dst, size_t n);
