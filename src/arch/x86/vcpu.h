@@ -63,8 +63,20 @@ struct x86_events {
 
 enum x86_mp { X86_MP_RUNNING, X86_MP_WAIT_INIT, X86_MP_INIT, X86_MP_HALTED, X86_MP_SIPI };
 
-#define X86_MSRS_MAX  512u
-#define X86_XSAVE_MAX 16384u
+#define X86_MSRS_MAX	 512u
+#define X86_XSAVE_MAX	 16384u
+#define X86_XSAVE_LEGACY 512u /* the FXSAVE region; the 64-byte header follows */
+#define X86_VCPUS_MAX	 1024u
+
+/* Registers of struct x86_vcpu.lapic: the offset in the APIC page / 16 (SDM 3A table 11-1). */
+enum x86_lapic_reg {
+	X86_LAPIC_ID = 0x02, X86_LAPIC_VERSION = 0x03, X86_LAPIC_TPR = 0x08, X86_LAPIC_DFR = 0x0e,
+	X86_LAPIC_SVR = 0x0f, X86_LAPIC_LVTT = 0x32, X86_LAPIC_LVTTHM = 0x33, X86_LAPIC_LVTPC = 0x34,
+	X86_LAPIC_LVT0 = 0x35, X86_LAPIC_LVT1 = 0x36, X86_LAPIC_LVTERR = 0x37,
+	X86_LAPIC_TMICT = 0x38, X86_LAPIC_TMCCT = 0x39,
+};
+#define X86_LAPIC_LVT_MASKED 0x10000u
+#define X86_LAPIC_LVT_EXTINT 0x700u
 
 struct x86_vcpu {
 	uint64_t gpr[16];
@@ -74,7 +86,7 @@ struct x86_vcpu {
 	uint64_t cr0, cr2, cr3, cr4, cr8, efer, apic_base;
 	bool pdptrs_valid;
 	uint64_t pdptr[4];
-	uint64_t irq_bitmap[4]; /* external interrupt queued for delivery (user-space irqchip) */
+	uint64_t irq_bitmap[4]; /* user-space LAPIC: interrupts queued; 0 with KVM (see events) */
 	uint64_t dr[4], dr6, dr7;
 	uint64_t xcr0;
 	uint32_t xsave_size; /* bytes of xsave in use: standard (non-compacted) format */
@@ -85,7 +97,8 @@ struct x86_vcpu {
 	uint32_t lapic[64]; /* the 32-bit registers of the APIC page, one for each 16 bytes */
 	uint32_t mp_state;  /* enum x86_mp */
 	struct x86_events events;
-	uint32_t tsc_khz;
+	uint32_t tsc_khz;   /* 0: the host's */
+	uint32_t apic_id;   /* fixed when the vCPU is made; a reset leaves it and tsc_khz alone */
 };
 
 extern const struct state_table x86_vcpu_table;
