@@ -1,0 +1,271 @@
+"""The nested test bed: a Debian kernel under QEMU's software CPU that offers a real /dev/kvm.
+
+Levels: the host runs QEMU without KVM (TCG) with a CPU that has AMD's SVM; in it runs the outer
+guest, L1, a Debian cloud kernel with kvm-amd; in that run the programs under test, which may start
+guests of their own, L2.  L1 gets all its files in one initramfs and reports over a serial port of
+its own (the protocol is at the head of tests/nested/init), so that kernel messages, which go to the
+other port, never mix with what the programs print.
+
+What is known to matter in this set-up: L1 must be -M pc or q35 (-M microvm may hang in the
+calibration of the TSC on a loaded host) with one CPU and nested paging; an initramfs must be an
+uncompressed archive (unpacking costs seconds under TCG).
+"""
+
+import os
+import secrets
+import selectors
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(TOP, "tools", "guest"))
+
+import initramfs  # noqa: E402  (found through the line above)
+
+QEMU = "qemu-system-x86_64"
+MODULES = ("irqbypass", "kvm", "kvm-amd")
+
+
+class BedError(Exception):
+    """The bed itself cannot do its work; the text says why."""
+
+
+def kernel_file(what, flavour="cloud"):
+    """The path of a file of the Debian kernel, by way of tools/guest/fetch-kernel."""
+    tool = os.path.join(TOP, "tools", "guest", "fetch-kernel")
+    done = subprocess.run(
+        [tool, "--flavour", flavour, "--print", what], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise BedError(f"the {flavour} kernel is not to be had")
+    return done.stdout.strip()
+
+
+def qemu_program():
+    """The QEMU that carries L1 (and that may be copied into it)."""
+    program = shutil.which(QEMU)
+    if not program:
+        raise BedError(f"{QEMU}: not found (Debian: qemu-system-x86)")
+    return program
+
+
+class Job:
+    """One command for L1 and, afterwards, what became of it."""
+
+    def __init__(self, name, script, limit=120):
+        self.name = name
+        self.script = script
+        self.limit = limit
+        self.output = b""
+        self.started = self.ended = None
+        self.code = None
+
+    @property
+    def seconds(self):
+        """How long it took on the host's clock."""
+        return self.ended - self.started
+
+
+class Bed:
+    """One L1 machine: fill it with files and jobs, then run it once."""
+
+    def __init__(self, directory="/root", memory="1G", cpu="EPYC", limit=240):
+        self.directory = directory
+        self.memory = memory
+        self.cpu = cpu
+        self.limit = limit
+        self.jobs = []
+        self.word = "@@" + secrets.token_hex(6)
+        self.archive = initramfs.Archive()
+        self.archive.skeleton()
+        self.archive.busybox(initramfs.find_busybox())
+        self.archive.directory(directory)
+        self.archive.directory("/jobs")
+        self.archive.file(os.path.join(HERE, "init"), "/init", 0o755)
+        modules = kernel_file("modules")
+        for module in MODULES:
+            self.archive.file(os.path.join(modules, module + ".ko"), f"/modules/{module}.ko")
+
+    def add_file(self, source, path=None):
+        """Put a file or a folder of the host into L1, by default under the name it is given by."""
+        self.archive.file(source, os.path.join(self.directory, source if path is None else path))
+
+    def add_qemu(self):
+        """Put QEMU with its libraries and firmware into L1, to compare with."""
+        self.archive.file(qemu_program(), f"/usr/bin/{QEMU}")
+        for name in ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"):
+            for folder in ("/usr/share/qemu", "/usr/share/seabios"):
+                if os.path.exists(os.path.join(folder, name)):
+                    self.archive.file(os.path.join(folder, name), f"/usr/share/qemu/{name}")
+                    break
+
+    def add_job(self, name, script, limit=120):
+        """Append a job: a shell script, under a limit of seconds."""
+        job = Job(name, script, limit)
+        place = f"/jobs/{len(self.jobs):03}"
+        self.archive.data(f"{place}/name", name.encode() + b"\n")
+        self.archive.data(f"{place}/limit", b"%d\n" % limit)
+        self.archive.data(f"{place}/script", script.encode() + b"\n")
+        self.jobs.append(job)
+        return job
+
+    def _build(self, folder, mode, text=""):
+        settings = {
+            "BED_MODE": mode,
+            "BED_WORD": self.word,
+            "BED_DIRECTORY": self.directory,
+            "BED_HELP": text,
+        }
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in settings.items()]
+        self.archive.data("/bed.env", "".join(lines).encode())
+        path = os.path.join(folder, "l1.cpio")
+        self.archive.write(path)
+        return path
+
+    def _command(self, cpio):
+        return [
+            qemu_program(), "-M", "pc", "-accel", "tcg", "-cpu", self.cpu, "-m", self.memory,
+            "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot",
+            "-kernel", kernel_file("vmlinuz"), "-initrd", cpio,
+            "-append", "console=ttyS0 quiet panic=-1",
+        ]  # fmt: skip
+
+    def shell(self, folder, text):
+        """An interactive L1 on this terminal; returns when it is switched off."""
+        command = self._command(self._build(folder, "shell", text))
+        return subprocess.run(command + ["-serial", "mon:stdio"], check=False).returncode
+
+    def run(self, folder, on_event=None, on_output=None):
+        """Run all jobs; returns "" or what went wrong with the bed itself.
+
+        on_event(kind, job) is called when a job begins or ends, on_output(job, bytes) with what it
+        prints.  Console and program output stay in `folder`.
+        """
+        cpio = self._build(folder, "jobs")
+        console = os.path.join(folder, "console.log")
+        command = self._command(cpio) + ["-serial", f"file:{console}", "-serial", "stdio"]
+        reader = _Reader(self, on_event, on_output)
+        with open(os.path.join(folder, "qemu.log"), "wb") as log:
+            machine = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
+            )
+        try:
+            late = self._pump(machine.stdout, reader)
+        finally:
+            machine.kill()
+            machine.wait()
+            machine.stdout.close()
+        if late:
+            return f"the bed did not end within {self.limit} s"
+        if reader.refusal:
+            return f"L1 has no /dev/kvm: {reader.refusal}"
+        if not reader.ready:
+            return "L1 did not start: " + _last_line(folder)
+        if not reader.done:
+            return "L1 ended early: " + _last_line(folder)
+        return ""
+
+    def _pump(self, pipe, reader):
+        """Feed the reader until the pipe ends (returns False) or the limit passes (True)."""
+        deadline = time.monotonic() + self.limit
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, selectors.EVENT_READ)
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return True
+                if not selector.select(left):
+                    continue
+                data = os.read(pipe.fileno(), 65536)
+                if not data:
+                    return False
+                reader.feed(data)
+
+
+class _Reader:
+    """Takes the report channel apart: the bed's own lines from what the jobs print."""
+
+    def __init__(self, bed, on_event, on_output):
+        self.mark = b"\n" + bed.word.encode() + b" "
+        self.jobs = iter(bed.jobs)
+        self.current = None
+        self.on_event = on_event or (lambda kind, job: None)
+        self.on_output = on_output or (lambda job, data: None)
+        self.pending = b""
+        self.ready = self.done = False
+        self.refusal = ""
+
+    def feed(self, data):
+        """Take the next bytes of the channel."""
+        self.pending += data
+        while True:
+            at = self.pending.find(self.mark)
+            if at < 0:
+                break
+            end = self.pending.find(b"\n", at + len(self.mark))
+            self._output(self.pending[:at])
+            if end < 0:
+                self.pending = self.pending[at:]
+                return
+            line = self.pending[at + len(self.mark) : end].decode(errors="replace")
+            self.pending = self.pending[end + 1 :]
+            self._line(line)
+        keep = self._overlap()
+        self._output(self.pending[: len(self.pending) - keep])
+        self.pending = self.pending[len(self.pending) - keep :]
+
+    def _overlap(self):
+        """How many bytes at the end could be the beginning of a mark."""
+        for size in range(min(len(self.mark) - 1, len(self.pending)), 0, -1):
+            if self.pending.endswith(self.mark[:size]):
+                return size
+        return 0
+
+    def _output(self, data):
+        if data and self.current:
+            self.current.output += data
+            self.on_output(self.current, data)
+
+    def _line(self, line):
+        kind, _, rest = line.partition(" ")
+        if kind == "ready":
+            self.ready = True
+        elif kind == "no-kvm:":
+            self.ready, self.refusal = True, rest
+        elif kind == "begin":
+            self.current = next(self.jobs)
+            self.current.started = time.monotonic()
+            self.on_event("begin", self.current)
+        elif kind == "end":
+            self.current.ended = time.monotonic()
+            self.current.code = int(rest.rsplit(" ", 1)[1])
+            self.on_event("end", self.current)
+            self.current = None
+        elif kind == "done":
+            self.done = True
+
+
+def _last_line(folder):
+    """What L1's console or QEMU said last."""
+    for name in ("console.log", "qemu.log"):
+        try:
+            with open(os.path.join(folder, name), "rb") as file:
+                lines = file.read().decode(errors="replace").split("\n")
+        except OSError:
+            continue
+        lines = [line.strip() for line in lines if line.strip()]
+        if lines:
+            return lines[-1]
+    return "without a word"
+
+
+def scratch_folder():
+    """A new folder below build/ for one run."""
+    base = os.path.join(TOP, "build", "nested")
+    os.makedirs(base, exist_ok=True)
+    return tempfile.mkdtemp(prefix="run.", dir=base)
