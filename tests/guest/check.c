@@ -15,7 +15,8 @@
  * Options on the kernel's command line:
  *	lodge.cpus=N lodge.mem=MiB	what the machine was told to be
  *	lodge.end=poweroff|reboot|panic|button|hang|spin
- *	lodge.quick			no clocks and no long pastes: boot, look, end
+ *	lodge.quick			no clocks and nothing long on the console: boot, look, end
+ *	lodge.paste=N			the length of the paste
  *	lodge.smbios			SMBIOS tables must be there
  *	lodge.dump			print the ACPI tables
  */

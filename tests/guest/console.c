@@ -19,7 +19,7 @@ enum {
 	N_LINES = 20,
 	LINE_SEED = 0x1d0e,
 	PASTE_SEED = 0x2c4f,
-	PASTE_LENGTH = 65536,
+	PASTE_LENGTH = 4096, /* lodge.paste= overrides */
 	TAKE_SEED = 0x3b5d,
 	TAKE_LENGTH = 16384,
 };
@@ -150,17 +150,18 @@ static void check_lines(void)
 /* Many bytes at once from the host, with every value that is not the console's escape. */
 static void check_paste(void)
 {
+	const char *option = check_option("paste");
+	unsigned length = option ? (unsigned)strtoul(option, NULL, 10) : PASTE_LENGTH, total = 0;
 	struct stream s = { PASTE_SEED };
 	uint8_t buf[4096];
-	unsigned total = 0;
 
-	check_say("ask", "paste %d %d", PASTE_SEED, PASTE_LENGTH);
-	while (total < PASTE_LENGTH) {
+	check_say("ask", "paste %d %u", PASTE_SEED, length);
+	while (total < length) {
 		size_t n = console_read(buf, sizeof(buf), SILENCE_MS);
 
 		if (n == 0) {
-			check_report("console-paste", false, "only %u of %d bytes came", total,
-				     PASTE_LENGTH);
+			check_report("console-paste", false, "only %u of %u bytes came", total,
+				     length);
 			return;
 		}
 		for (size_t i = 0; i < n; i++, total++) {
@@ -168,8 +169,8 @@ static void check_paste(void)
 
 			if (buf[i] == wanted)
 				continue;
-			check_report("console-paste", false, "byte %u of %d is %02x, not %02x", total,
-				     PASTE_LENGTH, buf[i], wanted);
+			check_report("console-paste", false, "byte %u of %u is %02x, not %02x", total,
+				     length, buf[i], wanted);
 			while (console_read(buf, sizeof(buf), 1000) > 0)
 				;
 			return;

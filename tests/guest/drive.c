@@ -2,12 +2,13 @@
  * The host's side of the checker's protocol (see check.c): starts a virtual machine monitor with the
  * guest's console on a terminal (or on pipes), answers what the guest asks, and judges the end.
  *
- *	drive [--pipe] [--limit SECONDS] [--code N] [--no-end] [--log FILE] [--button COMMAND] -- VMM ARG...
+ *	drive [--pipe] [--limit SECONDS] [--code N] [--log FILE] [--button COMMAND] -- VMM ARG...
  *
  * What the guest reports goes to standard output, line by line; the whole console goes to the log.
  * Two lines of our own are added: "check: exit: ..." compares the monitor's exit code with --code,
- * and "check: end: ..." says whether the guest got to its last line with no failure (--no-end: the
- * monitor is expected to end it before).  When something failed, the console's last lines follow.
+ * and "check: end: ..." says whether the guest got to its last line.  When something failed, the
+ * console's last lines follow.
+ * The --button command finds the monitor's process in $DRIVE_PID.
  * Exit code 0 when all is well, 1 when a check failed, 2 when the monitor cannot be started.
  */
 #include <errno.h>
@@ -31,13 +32,13 @@
 
 enum {
 	LINE = 2048,
-	TAIL = 4096,	/* how much of the console is shown after a failure */
+	TAIL = 1024,	/* how much of the console is shown after a failure */
 	OUTBOX = 131072, /* the longest paste is half of it */
 	KILL_CODE = 128,
 };
 
 struct options {
-	bool pipes, no_end;
+	bool pipes;
 	int limit, code;
 	const char *log, *button;
 	char **command;
@@ -169,6 +170,10 @@ static void paste(struct drive *d, uint32_t seed, unsigned size)
 
 static void press_button(struct drive *d)
 {
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", (int)d->child);
+	setenv("DRIVE_PID", pid, 1);
 	int status = d->opt.button ? system(d->opt.button) : -1; /* the caller's own command */
 
 	result(d, "press", status == 0, "%s",
@@ -364,11 +369,13 @@ static void show_tail(const struct drive *d)
 {
 	uint64_t at = d->tail_total > TAIL ? d->tail_total - TAIL : 0;
 
-	printf("---- the console's last lines ----\n");
+	printf("---- the console's last lines ----\n| ");
 	for (; at < d->tail_total; at++) {
 		char c = d->tail[at % TAIL];
 
-		if (c == '\n' || c == '\t' || (c >= ' ' && c <= '~'))
+		if (c == '\n')
+			printf("\n| ");
+		else if (c == '\t' || (c >= ' ' && c <= '~'))
 			putchar(c);
 	}
 	printf("\n----\n");
@@ -377,9 +384,9 @@ static void show_tail(const struct drive *d)
 static void parse(struct options *o, int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "pipe", no_argument, NULL, 'p' },	 { "limit", required_argument, NULL, 'l' },
-		{ "code", required_argument, NULL, 'c' }, { "no-end", no_argument, NULL, 'n' },
-		{ "log", required_argument, NULL, 'o' }, { "button", required_argument, NULL, 'b' },
+		{ "pipe", no_argument, NULL, 'p' },	  { "limit", required_argument, NULL, 'l' },
+		{ "code", required_argument, NULL, 'c' }, { "log", required_argument, NULL, 'o' },
+		{ "button", required_argument, NULL, 'b' },
 		{ 0 },
 	};
 	int c;
@@ -389,7 +396,6 @@ static void parse(struct options *o, int argc, char **argv)
 		case 'p': o->pipes = true; break;
 		case 'l': o->limit = atoi(optarg); break;
 		case 'c': o->code = atoi(optarg); break;
-		case 'n': o->no_end = true; break;
 		case 'o': o->log = optarg; break;
 		case 'b': o->button = optarg; break;
 		default: exit(2);
@@ -426,9 +432,8 @@ int main(int argc, char **argv)
 		result(&d, "limit", false, "the guest did not end within %d s", d.opt.limit);
 	result(&d, "exit", code == d.opt.code, "the monitor's exit code is %d, wanted %d", code,
 	       d.opt.code);
-	if (!d.opt.no_end)
-		result(&d, "end", d.ended, "the checker %s its last line",
-		       d.ended ? "came to" : "did not come to");
+	result(&d, "end", d.ended, "the checker %s its last line",
+	       d.ended ? "came to" : "did not come to");
 	if (d.failed)
 		show_tail(&d);
 	if (d.log)

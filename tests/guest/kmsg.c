@@ -4,6 +4,7 @@
  * Two sieves.  Some texts are never in order (a bug, a firmware bug, an ACPI error).  Beyond these,
  * every line of level "warning" or worse must match a line of /baseline, a file of fnmatch(3)
  * patterns; each of those is there because QEMU's microvm causes the same line in the same bed.
+ * What the kernel prints between "[ cut here ]" and "[ end trace" goes by its line "WARNING: ...".
  */
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -95,35 +96,53 @@ static bool in_baseline(const char *baseline, const char *text)
 	return false;
 }
 
+/* What the sieves have found so far. */
+struct sieve {
+	char baseline[16384];
+	unsigned lines, known, bad;
+	bool in_trace, trace_known; /* between the marks of a trace; its WARNING was known */
+};
+
+static void sift(struct sieve *s, const struct record *r)
+{
+	bool known = in_baseline(s->baseline, r->text);
+
+	s->lines++;
+	if (strstr(r->text, "[ cut here ]")) {
+		s->in_trace = true;
+		s->trace_known = false;
+		return;
+	}
+	if (s->in_trace && strstr(r->text, "WARNING: ")) {
+		s->trace_known = known;
+	} else if (s->in_trace) {
+		s->in_trace = !strstr(r->text, "[ end trace ");
+		if (s->trace_known || known)
+			return;
+	} else if (r->level > LEVEL_WARNING && !is_forbidden(r->text)) {
+		return;
+	}
+	*(known ? &s->known : &s->bad) += 1;
+	check_say(known ? "known" : "warn", "%s", r->text);
+}
+
 void check_kmsg(void)
 {
 	static struct record r;
-	static char baseline[16384];
-	unsigned lines = 0, bad = 0, known = 0;
+	static struct sieve s;
 	int fd = open_log();
 
 	if (fd < 0) {
 		check_report("kernel-log", false, "/dev/kmsg cannot be opened");
 		return;
 	}
-	if (check_read_file("/baseline", baseline, sizeof(baseline)) < 0)
-		baseline[0] = '\0';
+	check_read_file("/baseline", s.baseline, sizeof(s.baseline));
 	while (next_record(fd, &r)) {
-		if (r.facility != 0)
-			continue;
-		lines++;
-		if (r.level > LEVEL_WARNING && !is_forbidden(r.text))
-			continue;
-		if (in_baseline(baseline, r.text)) {
-			known++;
-			check_say("known", "%s", r.text);
-		} else {
-			bad++;
-			check_say("warn", "%s", r.text);
-		}
+		if (r.facility == 0)
+			sift(&s, &r);
 	}
 	close(fd);
-	check_report("kernel-log", lines > 0 && bad == 0,
-		     "%u lines, %u warnings that QEMU's microvm causes too, %u others", lines, known,
-		     bad);
+	check_report("kernel-log", s.lines > 0 && s.bad == 0,
+		     "%u lines, %u warnings that QEMU's microvm causes too, %u others", s.lines, s.known,
+		     s.bad);
 }

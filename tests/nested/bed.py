@@ -74,7 +74,7 @@ class Job:
 class Bed:
     """One L1 machine: fill it with files and jobs, then run it once."""
 
-    def __init__(self, directory="/root", memory="1G", cpu="EPYC", limit=240):
+    def __init__(self, directory="/root", memory="2G", cpu="EPYC", limit=240):
         self.directory = directory
         self.memory = memory
         self.cpu = cpu
@@ -95,8 +95,14 @@ class Bed:
         """Put a file or a folder of the host into L1, by default under the name it is given by."""
         self.archive.file(source, os.path.join(self.directory, source if path is None else path))
 
+    def has(self, path):
+        """Is there already a file of that name in L1?"""
+        return path.lstrip("/") in self.archive.entries
+
     def add_qemu(self):
         """Put QEMU with its libraries and firmware into L1, to compare with."""
+        if self.has(f"/usr/bin/{QEMU}"):
+            return
         self.archive.file(qemu_program(), f"/usr/bin/{QEMU}")
         for name in ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"):
             for folder in ("/usr/share/qemu", "/usr/share/seabios"):

@@ -1,0 +1,246 @@
+"""The table of tests (tests/nested/jobs): from its sections to jobs for the bed, and back to verdicts."""
+
+import base64
+import collections
+import configparser
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+
+import bed
+
+sys.path.insert(0, os.path.join(bed.TOP, "tests", "guest"))
+
+import build  # noqa: E402  (found through the line above)
+
+MKINITRAMFS = os.path.join(bed.TOP, "tools", "guest", "mkinitramfs")
+KEYS = {
+    "kernel", "image", "cpus", "memory", "end", "code", "checks", "append", "paste", "args", "smbios",
+    "tables", "limit", "vmm", "program", "files", "button",
+}  # fmt: skip
+
+Verdict = collections.namedtuple("Verdict", "state detail")
+
+
+class Test:
+    """One section of the table."""
+
+    def __init__(self, name, section):
+        unknown = set(section) - KEYS
+        if unknown:
+            raise bed.BedError(f"tests/nested/jobs: [{name}]: unknown key {unknown.pop()}")
+        self.name = name
+        self.section = section
+        self.program = section.get("program")
+        self.job = None
+
+    @classmethod
+    def of(cls, **keys):
+        """A test that is in no table, from its keys."""
+        parser = configparser.ConfigParser(interpolation=None)
+        parser["test"] = keys
+        return cls("test", parser["test"])
+
+    def __getitem__(self, key):
+        return self.section.get(key, "")
+
+    def flag(self, key):
+        """Is a yes-or-no key set?"""
+        return self.section.getboolean(key, False)
+
+    @property
+    def seconds(self):
+        """The limit of this test."""
+        return int(self["limit"])
+
+    def why_not(self, vmm):
+        """Why this test cannot run now, or ""."""
+        if self["vmm"] not in ("", vmm):
+            return f"it is about {self['vmm']} alone"
+        if self.flag("tables") and not shutil.which("iasl"):
+            return "iasl is not installed (Debian: acpica-tools)"
+        if self.program and not os.path.exists(os.path.join(bed.TOP, shlex.split(self.program)[0])):
+            return f"{shlex.split(self.program)[0]} is not built"
+        return ""
+
+
+def load(path, pattern=""):
+    """The tests of a table whose sentence matches a pattern."""
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+    try:
+        with open(path, encoding="utf-8") as file:
+            parser.read_file(file)
+        wanted = re.compile(pattern, re.IGNORECASE)
+        return [Test(name, parser[name]) for name in parser.sections() if wanted.search(name)]
+    except (OSError, configparser.Error, re.error) as error:
+        raise bed.BedError(str(error)) from error
+
+
+def kernel_parameters(test):
+    """The kernel command line of a boot."""
+    words = ["console=ttyS0", "quiet", "panic=-1", f"lodge.cpus={test['cpus']}"]
+    words += [f"lodge.mem={test['memory']}", f"lodge.end={test['end']}"]
+    if test["checks"] == "quick":
+        words.append("lodge.quick")
+    if test["paste"]:
+        words.append(f"lodge.paste={test['paste']}")
+    if test.flag("smbios"):
+        words.append("lodge.smbios")
+    if test.flag("tables"):
+        words.append("lodge.dump")
+    return " ".join(words + test["append"].split())
+
+
+def monitor_command(test, vmm, kernel, initrd):
+    """The command that boots a guest, as words."""
+    if vmm == "lodge":
+        return [
+            "lodge", "run", "--accel", "kvm", "--cpus", test["cpus"], "--memory",
+            f"{test['memory']}M", "--initrd", initrd, "--append", kernel_parameters(test),
+            *shlex.split(test["args"]), kernel,
+        ]  # fmt: skip
+    return [
+        bed.QEMU, "-M", "microvm,rtc=on", "-accel", "kvm", "-cpu", "host", "-smp", test["cpus"],
+        "-m", test["memory"], "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+        "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
+        "-append", kernel_parameters(test).replace(" lodge.smbios", ""),
+    ]  # fmt: skip
+
+
+def checker_archive(flavour):
+    """The initial RAM file system with the checker, for one flavour of kernel."""
+    path = os.path.join(bed.TOP, "build", "guest", f"check-{flavour}.cpio")
+    subprocess.run(
+        [MKINITRAMFS, "check", path, "--init", build.program("check"),
+         "--modules", bed.kernel_file("modules", flavour)],
+        check=True,
+    )  # fmt: skip
+    return path
+
+
+class Suite:
+    """Tests that share a monitor: fills beds with them and judges what comes back."""
+
+    def __init__(self, tests, vmm, lodge=None):
+        self.tests = tests
+        self.vmm = vmm
+        self.lodge = lodge
+        self.archives = {}
+
+    def fill(self, machine, tests):
+        """Put what these tests need into a bed, and their jobs."""
+        boots = [test for test in tests if not test.program]
+        machine.add_file(build.program("drive"), "/bin/drive")
+        if self.vmm == "qemu" and boots:
+            machine.add_qemu()
+        elif boots:
+            machine.add_file(self.lodge, "/bin/lodge")
+        for test in tests:
+            if test.program:
+                self._add_program(machine, test)
+            else:
+                self._add_boot(machine, test)
+
+    def _add_boot(self, machine, test):
+        flavour, image = test["kernel"], test["image"]
+        kernel, initrd = f"/guest/{flavour}-{image}", f"/guest/{flavour}.cpio"
+        if flavour not in self.archives:
+            self.archives[flavour] = checker_archive(flavour)
+        if not machine.has(initrd):
+            machine.add_file(self.archives[flavour], initrd)
+        if not machine.has(kernel):
+            what = {"bzImage": "vmlinuz", "vmlinux": "vmlinux"}[image]
+            machine.add_file(bed.kernel_file(what, flavour), kernel)
+        code = test["code"] if self.vmm == "lodge" else "0"
+        words = ["exec", "drive", "--limit", test["limit"], "--code", code, "--"]
+        words += monitor_command(test, self.vmm, kernel, initrd)
+        test.job = machine.add_job(test.name, shlex.join(words), test.seconds + 10)
+
+    def _add_program(self, machine, test):
+        words = shlex.split(test.program)
+        for name in [words[0], *shlex.split(test["files"])]:
+            machine.add_file(os.path.join(bed.TOP, name), name)
+        test.job = machine.add_job(test.name, "exec " + shlex.join(["./" + words[0]] + words[1:]),
+                                   test.seconds)  # fmt: skip
+
+    def judge(self, test, trouble):
+        """The verdict on one test after its bed has ended."""
+        job = test.job
+        if job.code is None:
+            return Verdict("FAIL", trouble or "the bed never came to it")
+        text = job.output.decode(errors="replace")
+        if test.program:
+            last = text.strip().rsplit("\n", 1)[-1]
+            return Verdict("ok", last) if job.code == 0 else Verdict("FAIL", f"{job.code}: {last}")
+        failures = re.findall(r"^check: (.*?): FAIL: (.*)$", text, re.MULTILINE)
+        if failures:
+            return Verdict("FAIL", "; ".join(f"{name}: {detail}" for name, detail in failures))
+        if job.code != 0:
+            return Verdict("FAIL", f"the driver's exit code is {job.code}")
+        if test.flag("tables"):
+            complaint = judge_tables(text)
+            if complaint:
+                return Verdict("FAIL", complaint)
+        return Verdict("ok", f"{len(re.findall(r'^check: .*: ok: ', text, re.MULTILINE))} checks")
+
+
+def judge_tables(text):
+    """Have iasl decompile the tables in a job's output, and compile the DSDT again."""
+    tables = collections.defaultdict(str)
+    for name, digits in re.findall(r"^table: (\S+) (\S+)$", text, re.MULTILINE):
+        tables[name] += digits
+    if "DSDT" not in tables:
+        return "the guest shows no DSDT"
+    with tempfile.TemporaryDirectory() as folder:
+        for name, digits in tables.items():
+            if name in ("DMI", "smbios_entry_point"):
+                continue
+            path = os.path.join(folder, f"{name}.dat")
+            with open(path, "wb") as file:
+                file.write(base64.b64decode(digits))
+            complaint = _iasl(folder, "-d", path)
+            if complaint:
+                return f"iasl on {name}: {complaint}"
+        return _iasl(folder, "-ve", os.path.join(folder, "DSDT.dsl"))
+
+
+def _iasl(folder, option, path):
+    done = subprocess.run(
+        ["iasl", option, path], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False,
+    )  # fmt: skip
+    for line in done.stdout.splitlines():
+        if re.search(r"\b(error|warning|invalid|incorrect|unknown)\b", line, re.IGNORECASE) and not (
+            re.search(r"\b0 Errors, 0 Warnings", line)
+        ):
+            return line.strip()
+    return "" if done.returncode == 0 else f"exit code {done.returncode}"
+
+
+def split(tests, count):
+    """Deal tests out to beds so that each has about the same to do, in the table's order."""
+    shares = [[] for _ in range(count)]
+    for test in sorted(tests, key=lambda test: -test.seconds):
+        min(shares, key=lambda share: sum(t.seconds for t in share)).append(test)
+    order = {id(test): place for place, test in enumerate(tests)}
+    return [sorted(share, key=lambda test: order[id(test)]) for share in shares if share]
+
+
+def run_beds(machines, folders, on_event):
+    """Run beds side by side; returns what each had to complain about."""
+    troubles = [""] * len(machines)
+
+    def run(place):
+        troubles[place] = machines[place].run(folders[place], on_event=on_event)
+
+    threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(machines))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return troubles
