@@ -1,7 +1,8 @@
 /*
  * bare: the least that can run a flat real-mode binary on the KVM API, for comparison.
  *
- *	bare [-i] FILE		256 MiB of memory, FILE at 0x7c00; -i: interrupt controllers and timer
+ *	bare [-i] FILE		256 MiB of memory, FILE at 0x7c00; -i: interrupt controllers and
+ *timer
  *
  * Port 0x3f8 goes to standard output, a value V written to port 0xf4 ends with code (V << 1) | 1,
  * and every other access is taken and forgotten.  Nothing is checked that costs time.
@@ -17,7 +18,7 @@
 #include <unistd.h>
 
 #define RAM_SIZE (256ul << 20)
-#define START 0x7c00
+#define START	 0x7c00
 
 static long need(long result, const char *what)
 {

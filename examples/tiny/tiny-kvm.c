@@ -132,8 +132,10 @@ static int give_up(struct tiny *t, const char *why, unsigned long long detail)
 
 	need(ioctl(t->vcpu, KVM_GET_REGS, &r), "KVM_GET_REGS");
 	need(ioctl(t->vcpu, KVM_GET_SREGS, &s), "KVM_GET_SREGS");
-	fprintf(stderr, "tiny-kvm: %s (%#llx) at rip %#llx, cs base %#llx, cr0 %#llx, code", why,
-		detail, r.rip, s.cs.base, s.cr0);
+	fprintf(stderr, "tiny-kvm: %s", why);
+	if (detail)
+		fprintf(stderr, " (%#llx)", detail);
+	fprintf(stderr, " at rip %#llx, cs base %#llx, cr0 %#llx, code", r.rip, s.cs.base, s.cr0);
 	for (uint64_t a = s.cs.base + r.rip, n = 0; n < 8 && a + n < RAM_SIZE; n++)
 		fprintf(stderr, " %02x", t->ram[a + n]);
 	fputc('\n', stderr);
@@ -168,7 +170,7 @@ static int machine_run(struct tiny *t)
 			return give_up(t, "the CPU refused the guest's state",
 				       t->run->fail_entry.hardware_entry_failure_reason);
 		case KVM_EXIT_INTERNAL_ERROR:
-			return give_up(t, "KVM cannot go on: suberror", t->run->internal.suberror);
+			return give_up(t, "KVM cannot go on", t->run->internal.suberror);
 		default:
 			return give_up(t, "an exit this program does not know",
 				       t->run->exit_reason);
