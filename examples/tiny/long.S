@@ -1,6 +1,6 @@
 /*
  * long: 64-bit mode with paging, two addresses for one page, and a page fault that is mended.
- * [Intel SDM vol. 3, 10.8.5; page tables: 4.5]
+ * [Intel SDM vol. 3, "Initializing IA-32e Mode" and "4-Level Paging"]
  *
  * The tables, a page each: PML4 at 0x10000, PDPT at 0x11000, PD at 0x12000, all with one purpose:
  * entry 0 of each maps the first 2 MiB one to one.  Entry 256 of the PML4 is the same PDPT again,

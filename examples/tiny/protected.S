@@ -1,5 +1,5 @@
 /*
- * protected: from real mode into 32-bit protected mode, paging off.  [Intel SDM vol. 3, 10.9.1]
+ * protected: from real mode into 32-bit protected mode, paging off.  [Intel SDM vol. 3, "Switching to Protected Mode"]
  */
 	.include "say.inc"
 

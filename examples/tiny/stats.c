@@ -3,7 +3,7 @@
  *
  * The descriptor reads like a file: a header; an array of descriptors, each with its name behind
  * it in name_size bytes; and the values, which a descriptor finds by its offset into their block.
- * [Linux Documentation/virt/kvm/api.rst, 4.133]
+ * [Linux Documentation/virt/kvm/api.rst, KVM_GET_STATS_FD]
  */
 #include <linux/kvm.h>
 #include <stdint.h>

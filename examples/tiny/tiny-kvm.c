@@ -153,7 +153,7 @@ static int halted_for_good(struct tiny *t)
 
 static int machine_run(struct tiny *t)
 {
-	for (;; t->exits++) {
+	for (;;) {
 		int r = ioctl(t->vcpu, KVM_RUN, 0); /* (6) */
 		if (r < 0 && errno == EINTR) {
 			if (halted_for_good(t))
@@ -161,6 +161,7 @@ static int machine_run(struct tiny *t)
 			continue;
 		}
 		need(r, "KVM_RUN");
+		t->exits++;
 		switch (t->run->exit_reason) { /* (7) */
 		case KVM_EXIT_IO: port_access(t->run); break;
 		case KVM_EXIT_MMIO: toy_access(&t->toy, t->run); break;
@@ -202,7 +203,10 @@ int main(int argc, char **argv)
 		setitimer(ITIMER_REAL, &every, NULL);
 	}
 	int code = machine_run(&t);
-	fprintf(stderr, "tiny-kvm: %s after %lu exits; KVM emulated %lld instructions\n", /* (8) */
-		code ? "stopped" : "halted for good", t.exits, vcpu_stat(t.vcpu, "insn_emulation"));
+	long long emulated = vcpu_stat(t.vcpu, "insn_emulation"); /* (8) */
+	fprintf(stderr, "tiny-kvm: %s after %lu exits", code ? "stopped" : "halted", t.exits);
+	if (emulated >= 0)
+		fprintf(stderr, "; KVM emulated %lld instructions", emulated);
+	fputc('\n', stderr);
 	return code;
 }
