@@ -5,7 +5,7 @@
  *	0	read only	identity, "LGDE"
  *	4	read and write	a scratch register
  *	8	write only	prints a byte
- *	12	read only	number of accesses so far
+ *	12	read only	number of accesses before this one
  *
  * The guest needs an address beyond real mode's reach, hence 32-bit protected mode.
  */
@@ -52,7 +52,7 @@ in_32:	mov	$0x10, %eax
 	mov	(%ebx), %eax
 	mov	12(%ebx), %eax
 	sub	%ecx, %eax
-	cmp	$3, %eax		# two loads, and the later of the two looks
+	cmp	$3, %eax		# the earlier look, and two loads
 	jne	fail32
 	say32	"mmio: 3. it counts: every access left the guest once, and only once"
 

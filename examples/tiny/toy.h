@@ -4,7 +4,7 @@
  *	0	read only	identity, "LGDE"
  *	4	read and write	a scratch register
  *	8	write only	prints a byte
- *	12	read only	number of accesses so far, this one included
+ *	12	read only	number of accesses before this one
  */
 #ifndef LODGE_TINY_TOY_H
 #define LODGE_TINY_TOY_H
