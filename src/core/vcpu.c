@@ -176,8 +176,11 @@ int vcpu_thread_start(struct vcpu *v, struct err *e)
 	v->fresh = true;
 	atomic_store(&v->requests, VCPU_REQ_PARK);
 	rc = fault_hit("pthread_create") ? EAGAIN : pthread_create(&v->thread, NULL, vcpu_thread, v);
-	if (rc)
-		return err_kind(e, ERR_HOST), err_errno(e, -rc, "cannot start the thread of cpu%u", v->index);
+	if (rc) {
+		err_errno(e, -rc, "cannot start the thread of cpu%u", v->index);
+		err_kind(e, ERR_HOST);
+		return -rc;
+	}
 	v->started = true;
 	snprintf(name, sizeof(name), "%.7s/cpu%u", v->vm->name, v->index);
 	name[15] = 0; /* what the kernel takes */

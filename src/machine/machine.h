@@ -8,7 +8,6 @@
 #define LODGE_MACHINE_MACHINE_H
 
 #include "boot/boot.h"
-#include "boot/boot.h"
 #include "core/vm.h"
 
 #define MACHINE_SERIALS	 4

@@ -187,10 +187,11 @@ int machine_topology(const struct machine_config *c, struct vm_topology *t, stru
 		cores = c->cpus / (sockets * threads);
 	if (!sockets)
 		sockets = c->cpus / (cores * threads);
-	if (!sockets || !cores || (uint64_t)sockets * cores * threads != c->cpus)
-		return err_kind(e, ERR_USAGE),
-		       err_set(e, -EINVAL, "--cpus %u: %u sockets x %u cores x %u threads are not %u CPUs",
-			       c->cpus, sockets ? sockets : 1, cores ? cores : 1, threads, c->cpus);
+	if (!sockets || !cores || (uint64_t)sockets * cores * threads != c->cpus) {
+		err_set(e, -EINVAL, "--cpus %u: %u sockets x %u cores x %u threads are not %u CPUs",
+			c->cpus, sockets ? sockets : 1, cores ? cores : 1, threads, c->cpus);
+		return err_kind(e, ERR_USAGE);
+	}
 	*t = (struct vm_topology){sockets, cores, threads};
 	return 0;
 }
