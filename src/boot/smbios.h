@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "boot/uuid.h"
 
 #define SMBIOS_ENTRY_LEN   24u
 #define SMBIOS_STRING_MAX  64u
@@ -27,7 +28,7 @@ struct smbios {
 	const char *bios_date;			/* MM/DD/YYYY ("01/01/2026") */
 	const char *manufacturer, *product;	/* ("Lodge"), ("Virtual Machine") */
 	const char *version, *serial, *sku, *family;
-	uint8_t uuid[16]; /* in the order of its text; all 0: not set */
+	uint8_t uuid[UUID_LEN]; /* in the order of its text (boot/uuid.h); all 0: not set */
 
 	unsigned sockets, cores, threads; /* sockets; cores a socket; threads a core */
 	const char *cpu_vendor, *cpu_name;
@@ -53,8 +54,5 @@ struct smbios_image {
 int smbios_build(const struct smbios *s, uint64_t addr, struct smbios_image *img,
 		 struct err *e) MUST_CHECK;
 void smbios_image_exit(struct smbios_image *img);
-
-/* Parses "8-4-4-4-12" hexadecimal text into the order of the text.  -EINVAL with a message. */
-int smbios_parse_uuid(const char *text, uint8_t uuid[16], struct err *e) MUST_CHECK;
 
 #endif

@@ -7,6 +7,7 @@
 #ifndef LODGE_BOOT_ACPI_TABLES_H
 #define LODGE_BOOT_ACPI_TABLES_H
 
+#include "base/endian.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -40,6 +41,16 @@ void acpi_image_exit(struct acpi_image *img);
 /* The table with that signature, or NULL. */
 const struct acpi_table *acpi_image_find(const struct acpi_image *img, const char *sig);
 
+/* Generic address structure [§5.2.3.2]; all 0: the register does not exist. */
+struct acpi_gas {
+	uint8_t space; /* 0 memory, 1 I/O ports */
+	uint8_t bits, bit_offset;
+	uint8_t access; /* 1 byte, 2 word, 3 dword, 4 qword */
+	le64 addr;
+} PACKED;
+/* A register of @bytes bytes at @port that is accessed @access bytes (1, 2, 4) at a time. */
+struct acpi_gas acpi_gas_io(uint16_t port, unsigned bytes, unsigned access);
+
 /* A set of tables under construction. */
 struct acpi_set {
 	struct acpi_image *img;
@@ -68,9 +79,6 @@ void acpi_put32(struct acpi_set *s, uint32_t v);
 void acpi_put64(struct acpi_set *s, uint64_t v);
 void acpi_put_bytes(struct acpi_set *s, const void *p, size_t n);
 void acpi_put_zeros(struct acpi_set *s, size_t n);
-/* Generic address structure [§5.2.3.2]: I/O ports, @bytes wide, accessed by @access bytes at a time. */
-void acpi_put_gas_io(struct acpi_set *s, uint16_t port, unsigned bytes, unsigned access);
-
 /* Guest-physical address of a table that was added before; 0 if there is none. */
 uint64_t acpi_set_address(const struct acpi_set *s, const char *sig);
 

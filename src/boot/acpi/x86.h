@@ -74,7 +74,7 @@ struct acpi_pci {
 	uint8_t last_bus; /* inclusive */
 	bool io;	  /* passes on ports 0x0-0xcf7 and 0xd00-0xffff */
 	uint64_t mem32, mem32_len; /* window below 4 GiB */
-	uint64_t mem64, mem64_len; /* prefetchable window above; 0: none */
+	uint64_t mem64, mem64_len; /* window above 4 GiB; length 0: none */
 	uint32_t intx_gsi[4]; /* pin INTA … INTD of device 0; device n is rotated by n (level, low) */
 };
 
@@ -82,7 +82,7 @@ struct acpi_x86 {
 	const char *oem_table; /* up to 8 characters, "MICROVM"; NULL: "LODGE" */
 	char hypervisor[8];    /* FADT hypervisor vendor identity; all 0: none */
 
-	const struct acpi_cpu *cpu; /* the boot CPU first */
+	const struct acpi_cpu *cpu; /* APIC ids strictly ascending; the boot CPU first */
 	unsigned n_cpus;
 	bool cpu_devices; /* a processor object for each CPU in the DSDT */
 	uint32_t lapic_addr; /* 0: the architecture's */
