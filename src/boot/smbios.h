@@ -1,5 +1,5 @@
 /*
- * boot/smbios.h - SMBIOS 3 tables [DMTF DSP0134 3.3]: who made this machine, its UUID, sockets
+ * boot/smbios.h - SMBIOS 3 tables [DMTF DSP0134 3.0]: who made this machine, its UUID, sockets
  * and memory, as dmidecode and the guest's /sys/class/dmi show it.
  *
  * Structures of type 0, 1, 3, 4 (each socket), 16, 17 (each memory device), 19 (each range), 32 and
