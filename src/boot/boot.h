@@ -57,8 +57,12 @@ struct boot_image {
 	enum boot_format format;
 	char what[160]; /* for messages and `lodge info`: "Linux 6.1.0-… bzImage, lz4, relocatable" */
 	struct boot_file file;
-	enum pack outer;      /* compression around the whole file */
-	struct elf elf;	      /* ELF formats, and what is inside a bzImage (bz.pack not PACK_NONE) */
+	enum pack outer; /* compression around the whole file */
+	struct elf elf;	 /* ELF formats, and what is inside a bzImage (bz.pack not PACK_NONE) */
+	/* 32-bit entry that a PVH note names, or 0.  Known only where the note can be read without
+	 * unpacking the kernel: pvh_unknown otherwise. */
+	gpa_t pvh_entry;
+	bool pvh_unknown;
 	struct boot_bzimage bz;
 	struct boot_multiboot mb;
 	gpa_t raw_addr;

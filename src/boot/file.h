@@ -14,8 +14,7 @@ struct boot_file {
 	char *path; /* as the user wrote it, for messages; owned */
 	int fd;	    /* read-only; owned; -1: not open */
 	uint64_t size;
-	uint64_t dev, ino;
-	int64_t mtime_ns, ctime_ns;
+	int64_t mtime_ns; /* when it was last written to, as seen at open */
 };
 
 /*
@@ -39,7 +38,7 @@ struct boot_src {
 
 struct boot_src boot_src_file(const struct boot_file *f);
 struct boot_src boot_src_mem(const void *mem, uint64_t size);
-/* Reads exactly @n bytes at @off; a file that became shorter is an error with its name. */
+/* Reads exactly @n bytes at @off.  The message has no file name in front. */
 int boot_src_read(const struct boot_src *s, uint64_t off, void *dst, size_t n,
 		  struct err *e) MUST_CHECK;
 

@@ -1,0 +1,222 @@
+/*
+ * boot/kernel.c - opens a kernel file and says what it is.
+ *
+ * Order matters where files have two faces: a bzImage with an EFI stub begins like an EFI program,
+ * a boot sector like a disk; an ELF file can have a PVH note and a multiboot header.  Of the two
+ * the note wins: it promises that the kernel needs no BIOS.
+ */
+#include "boot/kernel.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "base/sys.h"
+#include "boot/identify.h"
+#include "boot/recognise.h"
+
+#define EM_386	  3
+#define EM_X86_64 62
+#define ET_EXEC	  2
+#define ET_DYN	  3
+
+#define ACCEPTED                                                                                   \
+	"a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot kernel, each compressed or not"
+
+#define RAW_MAX MIB(1) /* real mode reaches no higher */
+
+/* Where the kernel has no word to say about it (its default since 2.6.22, and its default). */
+#define CMDLINE_MAX 2047u
+#define INITRD_MAX  0x7fffffffu
+
+static int refuse(const uint8_t *head, size_t n, uint64_t size, enum pack outer, struct err *e)
+{
+	struct identity id;
+	const char *packed = outer ? pack_name(outer) : "";
+	const char *join = outer ? "-compressed file that holds " : "";
+
+	identify(head, n, size, &id);
+	if (!id.what[0])
+		err_set(e, -EINVAL,
+			"is %s%s%snot a kernel: %s (it begins with %02x %02x %02x %02x)",
+			outer ? "a " : "", packed, outer ? "-compressed file but " : "", ACCEPTED, head[0],
+			n > 1 ? head[1] : 0, n > 2 ? head[2] : 0, n > 3 ? head[3] : 0);
+	else if (id.foreign)
+		err_set(e, -EINVAL, "is %s%s%s%s; this machine is x86-64", outer ? "a " : "", packed, join,
+			id.what);
+	else
+		err_set(e, -EINVAL, "is %s%s%s%s; %s", outer ? "a " : "", packed, join, id.what, ACCEPTED);
+	if (id.hint)
+		err_hint(e, "%s", id.hint);
+	return -EINVAL;
+}
+
+static void describe_elf(struct boot_image *img)
+{
+	snprintf(img->what, sizeof(img->what), "%s kernel (ELF%s)", img->elf.is64 ? "x86-64" : "i386",
+		 img->pvh_entry ? ", PVH" : "");
+}
+
+/*
+ * An ELF file for x86.  1: usable, 0: another format may fit better, or -errno.
+ */
+static int recognise_elf(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
+			 const struct boot_src *src, struct err *e)
+{
+	uint16_t type, machine;
+	int r;
+
+	if (!elf_is(head, n) || head[5] != 1)
+		return 0;
+	type = (uint16_t)(head[16] | head[17] << 8);
+	machine = (uint16_t)(head[18] | head[19] << 8);
+	if ((machine != EM_386 && machine != EM_X86_64) || (type != ET_EXEC && type != ET_DYN))
+		return 0;
+	r = elf_parse(&img->elf, head, MIN(n, ELF_HEAD_MAX), size, e);
+	if (r)
+		return err_prefix(e, "is an ELF file for x86 that");
+	img->mem_end = img->elf.highest;
+	img->format = img->elf.is64 ? BOOT_FORMAT_ELF64 : BOOT_FORMAT_ELF32;
+	if (src) {
+		r = elf_find_pvh(&img->elf, src, &img->pvh_entry, e);
+		if (r)
+			return r;
+	} else {
+		img->pvh_unknown = true;
+	}
+	describe_elf(img);
+	if (img->pvh_entry)
+		return 1;
+	r = boot_recognise_multiboot(img, head, n, size, e);
+	if (r)
+		return r;
+	if (img->elf.program && !img->pvh_unknown)
+		return err_set(e, -EINVAL, "is a program for an operating system (ELF), not a kernel; " ACCEPTED);
+	if (img->elf.is64 || img->pvh_unknown)
+		return 1;
+	return err_set(e, -EINVAL,
+		       "is a 32-bit ELF file with neither a PVH note nor a multiboot header; " ACCEPTED);
+}
+
+int boot_recognise_plain(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
+			 const struct boot_src *src, struct err *e)
+{
+	int r;
+
+	img->cmdline_max = CMDLINE_MAX;
+	img->initrd_max = INITRD_MAX;
+	r = boot_recognise_bzimage(img, head, n, size, src, e);
+	if (r == 0)
+		r = recognise_elf(img, head, n, size, src, e);
+	if (r == 0)
+		r = boot_recognise_multiboot(img, head, n, size, e);
+	if (r == 0)
+		return refuse(head, n, size, img->outer, e);
+	return r < 0 ? r : 0;
+}
+
+/* Unpacks the beginning of a file that is compressed as a whole and recognises that. */
+static int recognise_packed(struct boot_image *img, const struct boot_src *src, uint8_t *head,
+			    struct err *e)
+{
+	char what[sizeof(img->what)];
+	size_t n;
+	int r;
+
+	r = unpack_head(src, 0, src->size, img->outer, head, IDENTIFY_HEAD, &n, e);
+	if (r)
+		return r;
+	if (n == 0)
+		return err_set(e, -EINVAL, "is a %s-compressed file that holds nothing; " ACCEPTED,
+			       pack_name(img->outer));
+	if (pack_recognise(head, n))
+		return err_set(e, -EINVAL, "is compressed twice (%s inside %s); " ACCEPTED,
+			       pack_name(pack_recognise(head, n)), pack_name(img->outer));
+	r = boot_recognise_plain(img, head, n, n < IDENTIFY_HEAD ? n : UNPACK_MAX, NULL, e);
+	if (r)
+		return r;
+	str_copy(what, sizeof(what), img->what);
+	snprintf(img->what, sizeof(img->what), "%.140s, %s", what, pack_name(img->outer));
+	return 0;
+}
+
+int boot_recognise(struct boot_image *img, const struct boot_src *src, struct err *e)
+{
+	size_t n = (size_t)MIN(src->size, IDENTIFY_HEAD);
+	uint8_t *head = sys_alloc(IDENTIFY_HEAD);
+	int r;
+
+	if (!head)
+		return err_nomem(e, IDENTIFY_HEAD, "a kernel's beginning");
+	r = boot_src_read(src, 0, head, n, e);
+	if (!r) {
+		img->outer = pack_recognise(head, n);
+		r = img->outer ? recognise_packed(img, src, head, e)
+			       : boot_recognise_plain(img, head, n, src->size, src, e);
+	}
+	free(head);
+	return r;
+}
+
+static int open_image(const char *path, struct boot_image **out, struct err *e)
+{
+	int r;
+
+	*out = sys_alloc(sizeof(**out));
+	if (!*out)
+		return err_nomem(e, sizeof(**out), "a kernel");
+	r = boot_file_open(&(*out)->file, path, e);
+	if (r) {
+		boot_image_close(*out);
+		*out = NULL;
+	}
+	return r;
+}
+
+int boot_image_open(const char *path, struct boot_image **out, struct err *e)
+{
+	struct boot_src src;
+	int r;
+
+	r = open_image(path, out, e);
+	if (r)
+		return r;
+	src = boot_src_file(&(*out)->file);
+	r = boot_recognise(*out, &src, e);
+	if (r) {
+		err_prefix(e, "%s", path);
+		boot_image_close(*out);
+		*out = NULL;
+	}
+	return r;
+}
+
+int boot_image_open_raw(const char *path, gpa_t addr, struct boot_image **out, struct err *e)
+{
+	char size[32];
+	int r;
+
+	*out = NULL;
+	if (addr >= RAW_MAX)
+		return err_set(e, -EINVAL, "%s: cannot start at %#llx: real mode reaches addresses below 1 MiB",
+			       path, (unsigned long long)addr);
+	r = open_image(path, out, e);
+	if (r)
+		return r;
+	(*out)->format = BOOT_FORMAT_RAW;
+	(*out)->raw_addr = addr;
+	(*out)->mem_end = addr + (*out)->file.size;
+	snprintf((*out)->what, sizeof((*out)->what), "flat real-mode binary (%s at %#llx)",
+		 str_size((*out)->file.size, size, sizeof(size)), (unsigned long long)addr);
+	return 0;
+}
+
+void boot_image_close(struct boot_image *img)
+{
+	if (!img)
+		return;
+	boot_file_close(&img->file);
+	free(img);
+}
