@@ -57,6 +57,7 @@ void vm_request(struct vm *vm, enum vm_event event, int code, const char *fmt, .
 	vsnprintf(r.text, sizeof(r.text), fmt, ap);
 	va_end(ap);
 	r.vcpu = v ? v->index : 0;
+	r.by_guest = v != NULL;
 	TRACE(vm_request, "event %d code %d: %s", (int)event, code, r.text);
 	pthread_mutex_lock(&vm->lock);
 	bool first = vm->request.event == VM_EVENT_NONE;

@@ -43,6 +43,7 @@ struct vm_request {
 	enum vm_event event;
 	int code;	/* VM_EVENT_EXIT: the exit code */
 	unsigned vcpu;	/* the vCPU it came from, or 0 */
+	bool by_guest;	/* it came from a vCPU's thread, not from the user or the host */
 	char text[160]; /* for the log; "" says nothing */
 };
 
