@@ -47,5 +47,5 @@ const struct device_class debug_console_class = {
 	.n_props = ARRAY_LEN(props),
 	.stateless = true,
 	.user = true,
-	.io = {{console_read, console_write, .sizes = 1, .space = AS_PORTS, .len = 1, .base = 0xe9}},
+	.io = {{console_read, console_write, 1, AS_PORTS, .len = 1, .base = 0xe9}},
 };

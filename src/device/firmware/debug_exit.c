@@ -25,5 +25,5 @@ const struct device_class debug_exit_class = {
 	.size = sizeof(struct device),
 	.stateless = true,
 	.user = true,
-	.io = {{exit_read, exit_write, .sizes = 1 | 2 | 4, .space = AS_PORTS, .len = 4, .base = 0xf4}},
+	.io = {{exit_read, exit_write, 1 | 2 | 4, AS_PORTS, .len = 4, .base = 0xf4}},
 };

@@ -19,7 +19,7 @@ enum { ST_OBF = 0x01, ST_SYS = 0x04, ST_CMD = 0x08, ST_UNLOCKED = 0x10 };
 enum { ST_AUX = 0x20, ST_TIMEOUT = 0x40 };
 enum { CTR_INT = 0x01, CTR_AUX_INT = 0x02, CTR_SYS = 0x04 };
 enum { CTR_DISABLE = 0x10, CTR_AUX_DISABLE = 0x20 };
-/* What a BIOS leaves: translation on, self test passed, auxiliary port off, keyboard interrupt on. */
+/* What a BIOS leaves: translation, self test passed, auxiliary port off, keyboard interrupt. */
 enum { CTR_RESET = 0x65 };
 enum { OUT_RESET = 0x01, OUT_A20 = 0x02, OUT_OBF = 0x10, OUT_AUX_OBF = 0x20, OUT_LINES = 0xc0 };
 /* Commands that wait for a byte; WRITE_RAM is 0x60 to 0x7f. */
@@ -169,7 +169,8 @@ static uint64_t status_read(struct device *d, uint64_t off, unsigned size)
 	struct i8042 *k = kbc(d);
 
 	(void)off, (void)size;
-	return k->flags | ST_UNLOCKED | (k->ram[0] & CTR_SYS ? ST_SYS : 0u) | (k->was_cmd ? ST_CMD : 0u);
+	return k->flags | ST_UNLOCKED | (k->ram[0] & CTR_SYS ? ST_SYS : 0u) |
+	       (k->was_cmd ? ST_CMD : 0u);
 }
 
 static void command_write(struct device *d, uint64_t off, unsigned size, uint64_t val)

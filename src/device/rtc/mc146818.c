@@ -10,8 +10,8 @@
  * when it runs again.  Day of week always follows from the date.
  *
  * Interrupts.  PF, UF and AF become set whether enabled or not, so they are brought up to date
- * (from `synced` to now) whenever registers B or C are touched.  A timer runs only for an event that
- * is enabled and whose flag is clear: after an interrupt nothing happens until the guest reads C.
+ * (from `synced` to now) whenever they matter.  A timer runs only for an event that is enabled and
+ * whose flag is clear: after an interrupt nothing happens until the guest reads register C.
  *
  * The memory, the date and the mode bits are battery-backed: a reset of the machine keeps them.
  */

@@ -89,8 +89,10 @@ static unsigned trigger(const struct ns16550 *u)
 /* Four character times [PC16550D §8.4.1], in ns. */
 static uint64_t timeout_ns(const struct ns16550 *u)
 {
-	unsigned bits = 1 + 5 + (u->lcr & 3) + !!(u->lcr & LCR_PARITY) + (u->lcr & LCR_STOP2 ? 2 : 1);
+	unsigned bits = 1 + 5 + (u->lcr & 3) + 1; /* start, data, stop */
 
+	bits += u->lcr & LCR_PARITY ? 1 : 0;
+	bits += u->lcr & LCR_STOP2 ? 1 : 0;
 	return UINT64_C(4) * bits * 16 * MAX(u->div, 1) * 1000000000 / CLOCK;
 }
 
@@ -366,7 +368,8 @@ static int uart_init(struct device *d, struct err *e)
 
 	if (r < 0)
 		return r;
-	u->client = (struct chardev_client){client_room, client_input, client_drained, client_break, u};
+	u->client = (struct chardev_client){.room = client_room, .input = client_input, .arg = u,
+					    .drained = client_drained, .brk = client_break};
 	if (u->chardev)
 		chardev_attach(u->chardev, &u->client);
 	return 0;

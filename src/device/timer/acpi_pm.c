@@ -14,6 +14,8 @@
 #include "core/device.h"
 #include "core/vm.h"
 
+_Static_assert(X86_PM_TMR_BITS == 32, "timer_read cuts the counter to 32 bits");
+
 #define NS	 1000000000u
 #define CNT_KEPT (X86_PM1_CNT_BM_RLD | X86_PM1_CNT_SLP_TYP(7))
 
@@ -131,7 +133,7 @@ static void control_write(struct device *d, uint64_t off, unsigned size, uint64_
 static uint64_t timer_read(struct device *d, uint64_t off, unsigned size)
 {
 	(void)size;
-	return (ticks_at(clock_now(&d->vm->clock)) & (UINT64_MAX >> (64 - X86_PM_TMR_BITS))) >> off * 8;
+	return (uint32_t)ticks_at(clock_now(&d->vm->clock)) >> off * 8;
 }
 
 static void timer_write(struct device *d, uint64_t off, unsigned size, uint64_t val)
@@ -158,7 +160,7 @@ static int pm_command(struct device *d, const char *word, struct err *e)
 	struct acpi_pm *p = pm(d);
 
 	if (strcmp(word, "power-button") != 0)
-		return err_set(e, -EOPNOTSUPP, "%s does not know \"%s\", only power-button", d->id, word);
+		return err_set(e, -EOPNOTSUPP, "%s knows power-button, not \"%s\"", d->id, word);
 	if (!(p->en & X86_PM1_PWRBTN))
 		return err_set(e, -EAGAIN, "the guest does not listen to the power button");
 	p->sts |= X86_PM1_PWRBTN;
@@ -196,13 +198,13 @@ const struct device_class acpi_pm_class = {
 	.help = "ACPI power management: timer, power button, soft off, reset register",
 	.size = sizeof(struct acpi_pm),
 	.state = &state,
-	.io = {{event_read, event_write, .sizes = 1 | 2, .space = AS_PORTS, .len = X86_PM1_EVT_LEN,
+	.io = {{event_read, event_write, 1 | 2, AS_PORTS, X86_PM1_EVT_LEN,
 		.base = X86_PM_BASE + X86_PM1_STS},
-	       {control_read, control_write, .sizes = 1 | 2, .space = AS_PORTS, .len = X86_PM1_CNT_LEN,
+	       {control_read, control_write, 1 | 2, AS_PORTS, X86_PM1_CNT_LEN,
 		.base = X86_PM_BASE + X86_PM1_CNT},
-	       {timer_read, timer_write, .sizes = 1 | 2 | 4, .space = AS_PORTS, .len = X86_PM_TMR_LEN,
+	       {timer_read, timer_write, 1 | 2 | 4, AS_PORTS, X86_PM_TMR_LEN,
 		.base = X86_PM_BASE + X86_PM_TMR},
-	       {reset_read, reset_write, .sizes = 1, .space = AS_PORTS, .len = X86_PM_LEN - X86_PM_RESET,
+	       {reset_read, reset_write, 1, AS_PORTS, X86_PM_LEN - X86_PM_RESET,
 		.base = X86_PM_BASE + X86_PM_RESET}},
 	.n_irqs = 1,
 	.init = pm_init,
