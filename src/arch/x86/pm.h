@@ -35,12 +35,17 @@
 #define X86_PM1_GBL    (1u << 5) /* firmware released the global lock; never set here */
 #define X86_PM1_PWRBTN (1u << 8)
 #define X86_PM1_SLPBTN (1u << 9)  /* no such button here */
-#define X86_PM1_RTC    (1u << 10) /* RTC alarm as a wake event; FADT says: not here */
+#define X86_PM1_RTC    (1u << 10) /* RTC alarm as a wake event; never comes here */
 #define X86_PM1_WAK    (1u << 15) /* STS only: woke from a sleep state; never set here */
 /* The events that can raise the SCI on this machine. */
 #define X86_PM1_EVENTS (X86_PM1_TMR | X86_PM1_PWRBTN)
-/* The bits of PM1_EN that keep what is written (GBL too: an OS checks that it took). */
-#define X86_PM1_EN_MASK (X86_PM1_TMR | X86_PM1_GBL | X86_PM1_PWRBTN)
+/*
+ * The bits of PM1_EN that keep what is written.  Linux enables GBL at boot and RTC when its clock
+ * driver loads, reads the register back and logs an error if the bit did not take; so bits of
+ * events that never come are kept too.
+ */
+#define X86_PM1_EN_MASK                                                                            \
+	(X86_PM1_TMR | X86_PM1_GBL | X86_PM1_PWRBTN | X86_PM1_SLPBTN | X86_PM1_RTC)
 
 /* PM1_CNT [ACPI 6.5 §4.8.3.2]. */
 #define X86_PM1_CNT_SCI_EN	(1u << 0) /* reads 1 */
