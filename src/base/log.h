@@ -28,7 +28,7 @@ void log_at(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_info(...)  log_at(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 
-/* Writes @text and a line end to @fd in one write(2), cleaned as above; CR LF on raw stderr only. */
+/* Writes @text and a line end to @fd in one write(2), cleaned as above; CR LF for raw stderr. */
 void log_write_line(int fd, const char *text);
 
 /* Prints @e as "lodge: MESSAGE" and, where there is one, "hint: TEXT" on the next line. */

@@ -6,8 +6,8 @@
  * The first argument is the point's name, unique in its file; `--trace PATTERN` switches on all
  * points whose name matches a shell pattern (several patterns with commas, "-PATTERN" switches
  * off).  The points are static structs and their addresses are gathered in one linker section, so
- * that they can be listed and switched without registration.  Output goes to stderr or to the file set by trace_set_file, one
- * write(2) a line, with seconds since start and the thread's name.
+ * that they can be listed and switched without registration.  Output goes to stderr or to the file
+ * set by trace_set_file, one write(2) a line, with seconds since start and the thread's name.
  */
 #ifndef LODGE_BASE_TRACE_H
 #define LODGE_BASE_TRACE_H
