@@ -1,10 +1,10 @@
 # Lodge.  `make` builds build/lodge; `make help` lists the rest.
 #
-#   BUILD=release|debug|asan|tsan   variant (default release); objects live in build/ARCH-BUILD[-clang]
-#   CC=gcc|clang                    compiler
-#   ARCH=x86|arm64                  host to build for; arm64 on an x86 machine cross-compiles
-#   WERROR=1                        warnings are errors (CI, make check and make lint set it)
-#   V=1                             show commands
+#   BUILD=release|debug|asan|tsan|fuzz   variant; objects live in build/ARCH-BUILD[-clang]
+#   CC=gcc|clang                         compiler (fuzz is always clang)
+#   ARCH=x86|arm64                       host to build for; the other one is cross-compiled
+#   WERROR=1                             warnings are errors (make check and CI set it)
+#   V=1                                  show commands
 
 MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
@@ -23,6 +23,9 @@ CROSS := $(if $(filter $(ARCH),$(HOST_ARCH)),,1)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+ifeq ($(BUILD),fuzz)
+override CC := clang
+endif
 CC_NAME := $(if $(findstring clang,$(CC)),clang,gcc)
 
 # A cross build takes its compiler from the Debian package and its libraries from a private sysroot
@@ -34,8 +37,9 @@ SYSROOT := build/sysroot-$(ARCH)
 CROSS_CPPFLAGS := -isystem $(SYSROOT)/usr/include -isystem $(SYSROOT)/usr/include/$(TRIPLE)
 CROSS_LDFLAGS := -L$(SYSROOT)/usr/lib/$(TRIPLE) -Wl,-rpath-link,$(SYSROOT)/usr/lib/$(TRIPLE) \
 	-Wl,-rpath-link,$(SYSROOT)/lib/$(TRIPLE)
-RUN_CROSS := $(if $(filter arm64,$(ARCH)),qemu-aarch64-static,qemu-x86_64-static) \
-	-L /usr/$(TRIPLE) -E LD_LIBRARY_PATH=$(abspath $(SYSROOT))/usr/lib/$(TRIPLE):$(abspath $(SYSROOT))/lib/$(TRIPLE)
+# How to run what was built: through qemu-user, with the sysroot's libraries.
+EMULATOR := $(if $(filter arm64,$(ARCH)),qemu-aarch64-static,qemu-x86_64-static)
+EMULATED_LIBS := $(abspath $(SYSROOT))/usr/lib/$(TRIPLE):$(abspath $(SYSROOT))/lib/$(TRIPLE)
 endif
 
 O := build/$(ARCH)-$(BUILD)$(if $(filter clang,$(CC_NAME)),-clang)
@@ -46,7 +50,8 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototyp
 WARN += $(if $(filter 1,$(WERROR)),-Werror)
 VERSION := $(shell cat VERSION)
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(O)/gen -DLODGE_VERSION='"$(VERSION)"' $(CROSS_CPPFLAGS)
-CFLAGS_BASE := -std=c17 -g $(WARN) -fno-strict-aliasing -fno-common -pthread -fstack-protector-strong -fPIE
+CFLAGS_BASE := -std=c17 -g $(WARN) -fno-strict-aliasing -fno-common -pthread -fPIE \
+	-fstack-protector-strong
 LDFLAGS_BASE := -pthread -pie -Wl,-z,relro,-z,now $(CROSS_LDFLAGS)
 LDLIBS := -ljansson -lz -lbz2 -llzma -llzo2 -llz4 -lzstd
 
@@ -62,8 +67,12 @@ else ifeq ($(BUILD),tsan)
 SAN := -fsanitize=thread -fno-omit-frame-pointer
 CFLAGS_BASE += -O1 $(SAN) -DLODGE_DEBUG=1
 LDFLAGS_BASE += $(SAN)
+else ifeq ($(BUILD),fuzz)
+SAN := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS_BASE += -O1 $(SAN) -fno-omit-frame-pointer -DLODGE_DEBUG=1
+LDFLAGS_BASE += $(SAN)
 else
-$(error BUILD is release, debug, asan or tsan, not "$(BUILD)")
+$(error BUILD is release, debug, asan, tsan or fuzz, not "$(BUILD)")
 endif
 
 ALL_CFLAGS = $(CFLAGS_BASE) $(CFLAGS)
@@ -78,6 +87,8 @@ LIB_OBJS := $(filter-out $(O)/src/cli/main.o,$(OBJS))
 LIB := $(O)/liblodge.a
 
 .PHONY: all help clean
+## all           build/lodge
+## clean         removes build/
 all: $(O)/lodge
 ifeq ($(CROSS)$(BUILD),release)
 all: build/lodge
@@ -94,18 +105,42 @@ $(O)/lodge: $(O)/src/cli/main.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(O)/%.o: %.c | $(if $(CROSS),$(SYSROOT)/.done)
+$(O)/%.o: %.c | $(O)/.libs
 	$(Q)mkdir -p $(@D)
 	@echo "  CC    $<"
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Before the first compilation: is there what it needs?
+LIB_HEADERS := jansson.h zlib.h bzlib.h lzma.h lzo/lzo1x.h lz4.h zstd.h linux/kvm.h
+$(O)/.libs: $(if $(CROSS),$(SYSROOT)/.done)
+	@mkdir -p $(@D)
+	@if ! printf '#include <%s>\n' $(LIB_HEADERS) | \
+	    $(CC) $(CPPFLAGS) -x c -fsyntax-only - >$@.log 2>&1; then \
+		echo "make: not all that Lodge is built with is here:" >&2; \
+		{ tools/install-deps --list build; grep -h error: $@.log; } >&2; \
+		echo "hint: tools/install-deps installs it" >&2; exit 1; \
+	fi
+	@touch $@
+
 ifeq ($(CROSS),1)
 $(SYSROOT)/.done: tools/cross-sysroot
 	$(Q)tools/cross-sysroot $(ARCH) $(SYSROOT)
+
+# tests/run and make unit start programs of this build through it.
+$(O)/run: Makefile
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nexec %s -L /usr/%s -E LD_LIBRARY_PATH=%s "$$@"\n' \
+		$(EMULATOR) $(TRIPLE) $(EMULATED_LIBS) >$@
+	@chmod +x $@
 endif
 
--include tests/tests.mk
--include tools/lint.mk
+include tests/tests.mk
+include tools/lint.mk
+
+help:
+	@sed -n 's/^# //p; /^$$/q' Makefile
+	@echo 'Targets:'
+	@sed -n 's/^## //p' Makefile tests/tests.mk tools/lint.mk
 
 clean:
 	rm -rf build

@@ -1,5 +1,7 @@
-# Tests.  Unit tests are programs tests/unit/NAME.c with cmocka, linked with the whole library.
+# Tests: what is built for them, and the targets that run them.  How they are run and counted is the
+# matter of tests/run.
 
+# Unit tests: a program of cmocka tests for each tests/unit/NAME.c, linked with the whole library.
 UNIT_SRCS := $(sort $(wildcard tests/unit/*.c))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/unit/%)
 
@@ -7,10 +9,67 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
-.PHONY: unit unit-build
-unit-build: $(UNIT_BINS)
+# Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives it;
+# in every other one a small main runs it over files.
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*.c))
+FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(O)/tests/fuzz/%)
+FUZZ_MAIN := $(if $(filter fuzz,$(BUILD)),,$(O)/tests/fuzz/main/replay.o)
+FUZZ_LINK := $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer)
+
+$(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FUZZ_LINK) -o $@ $< $(FUZZ_MAIN) $(LIB) $(LDLIBS)
+
+# Whoever calls make without -j gets all processors for the builds below.
+SUBMAKE = +$(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) \
+	WERROR=1
+V_TEST := $(if $(filter 1,$(V)),-v)
+FUZZ_DIR := build/$(HOST_ARCH)-fuzz-clang
+OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
+
+.PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
+unit-build: $(UNIT_BINS) $(if $(CROSS),$(O)/run)
+fuzz-build: $(FUZZ_BINS)
+
+## unit          the unit tests of this BUILD, CC and ARCH, with cmocka's own output
 unit: unit-build
-	$(Q)for t in $(UNIT_BINS); do echo "  TEST  $$t"; $(RUN_CROSS) $$t || exit 1; done
+	$(Q)for t in $(UNIT_BINS); do \
+		echo "  TEST  $$t"; $(if $(CROSS),$(O)/run) $$t || exit 1; \
+	done
+
+check-build:
+	$(SUBMAKE) BUILD=release CC=gcc all unit-build
+	$(SUBMAKE) BUILD=asan CC=gcc all unit-build fuzz-build
+
+## check         release and asan builds and their tests; V=1 prints each test
+check:
+	@tools/install-deps check
+	$(SUBMAKE) check-build
+	$(Q)tests/run $(V_TEST) check
+
+check-all-build: check-build
+	$(SUBMAKE) BUILD=debug CC=clang all unit-build
+	$(SUBMAKE) BUILD=tsan CC=gcc all unit-build
+	$(SUBMAKE) ARCH=$(OTHER_ARCH) BUILD=release all unit-build
+	$(SUBMAKE) BUILD=fuzz fuzz-build
+
+## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test bed
+check-all:
+	@tools/install-deps ci
+	$(SUBMAKE) check-all-build
+	$(Q)tests/run $(V_TEST) all
+
+## fuzz          fuzz target T=NAME until it is stopped, or RUNS=N times
+fuzz:
+	@test -f tests/fuzz/$(T).c || { echo "make: T=$(T): must be one of" \
+		$(patsubst tests/fuzz/%.c,%,$(FUZZ_SRCS)) >&2; exit 1; }
+	$(SUBMAKE) BUILD=fuzz $(FUZZ_DIR)/tests/fuzz/$(T)
+	$(Q)LODGE_BUILD=$(FUZZ_DIR) tests/fuzz/run fuzz $(T) $(RUNS)
+
+## fuzz-smoke    every fuzz target a fixed number of times
+fuzz-smoke:
+	$(SUBMAKE) BUILD=fuzz fuzz-build
+	$(Q)tests/run $(V_TEST) fuzz
 
 .SECONDARY:
--include $(UNIT_SRCS:%.c=$(O)/%.d)
+-include $(UNIT_SRCS:%.c=$(O)/%.d) $(FUZZ_SRCS:%.c=$(O)/%.d)
