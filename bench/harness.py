@@ -2,8 +2,8 @@
 
 A side is one way to run a guest: the bare program, Lodge, or QEMU.  The sides of a benchmark take
 turns, one run each, so that whatever else the machine does falls on all of them alike; the order
-within a turn is drawn anew each time (from a fixed seed), because a run leaves its successor warm or
-cold caches.  What is reported is the median.  One turn before the first is not counted.
+within a turn is drawn anew each time (from a fixed seed), because a run leaves warm or cold caches
+to the next.  What is reported is the median.  One turn before the first is not counted.
 """
 
 import argparse

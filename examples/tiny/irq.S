@@ -48,7 +48,7 @@ wait:	mov	%bl, %bh
 	sub	$'0', %bh
 	cmp	%bh, ticks
 	jae	2f
-	sti				# takes effect after the next instruction, so that no tick ...
+	sti				# takes effect after the next instruction: no tick ...
 	hlt				# ... can slip in between and be slept through
 	cli
 	jmp	wait

@@ -1,5 +1,6 @@
 /*
- * protected: from real mode into 32-bit protected mode, paging off.  [Intel SDM vol. 3, "Switching to Protected Mode"]
+ * protected: from real mode into 32-bit protected mode, paging off.
+ * [Intel SDM vol. 3, "Switching to Protected Mode"]
  */
 	.include "say.inc"
 
