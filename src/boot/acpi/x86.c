@@ -2,22 +2,24 @@
  * boot/acpi/x86.c - FADT, MADT, WAET, SRAT, SLIT and MCFG of an x86 machine.
  *
  * Every flag here is a question that a guest need not ask the hardware, or an answer it would get
- * wrong.  What stock Linux does with them, as far as it saves exits:
+ * wrong:
  *
- *	FADT SMI_CMD = 0		no switch into ACPI mode: no write and no polling of SCI_EN
- *	FADT 8042 clear			the i8042 driver does not probe ports 0x60 and 0x64
- *	FADT VGA not present		nobody looks for a display at 0x3c0 and 0xa0000
- *	FADT CMOS RTC not present	(only without an RTC) no reading of an absent clock
- *	FADT FIX_RTC_STS (no RTC wake)	the RTC driver leaves PM1_STS and PM1_EN alone
- *	FADT SLP_BUTTON			no fixed sleep button: its PM1 event is never armed
- *	FADT TMR_VAL_EXT		the PM timer has 32 bits: it wraps in 20 minutes, not in 5 s
- *	FADT P_LVLx_LAT too long	no C2 or C3: an idle vCPU halts, it reads no port
- *	FADT no GPE blocks		no status and enable registers to clear at boot
- *	MADT PCAT_COMPAT		newer kernels do not probe for the 8259 by writing its mask
- *	MADT override of the SCI	level, active high as the IOAPIC has it; else the guest assumes
- *					active low and says so in its log
- *	WAET				the RTC needs no second read of its status C after an
- *					interrupt, the PM timer needs no triple read (Windows)
+ *	FADT SMI_CMD = 0	no switch into ACPI mode: no write of it, no polling of SCI_EN
+ *	FADT no GPE blocks	no status and enable registers to clear
+ *	FADT 8042 clear		Linux's i8042 driver leaves ports 0x60 and 0x64 alone
+ *	FADT NO_VGA, NO_RTC	no probing of what is not there
+ *	FADT SLP_BUTTON		no fixed sleep button: its event is not armed
+ *	FADT P_LVLx_LAT		too long for C2 and C3: an idle vCPU halts, it reads no port
+ *	FADT TMR_VAL_EXT	who counts all 32 bits sees the timer wrap in 20 minutes, not in 5 s
+ *	MADT PCAT_COMPAT	newer kernels take the 8259s for given and do not test their masks
+ *	MADT SCI override	level, active high; without it Linux assumes active low and warns
+ *	WAET			no second read of the RTC's status, no triple read of the PM timer
+ *				(Windows)
+ *
+ * What is left of ACPI's own registers was counted with Debian's 6.1 kernel up to a shell: 22
+ * accesses of PM1 (each event disabled once, GLOBAL and RTC armed and checked) and about 30 reads
+ * of the PM timer.  FIX_RTC is set because it is true; Linux arms the RTC's event all the same.
+ * For comparison, the RTC takes 160.
  *
  * The CPUs are in the MADT; processor objects in the DSDT are for guests that want them, and cost
  * Linux a few interpreted methods for each CPU.

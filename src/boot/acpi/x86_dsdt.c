@@ -31,8 +31,8 @@
 #define OSC_UNKNOWN_UUID	 0x04u
 #define OSC_UNKNOWN_REVISION	 0x08u
 #define OSC_MASKED		 0x10u
-/* Native hotplug, power events, error reports and capability structure; no SHPC hotplug. */
-#define OSC_PCI_GRANTED		 0x1du
+/* Native hotplug, power events, error reports, capability structure, LTR; no SHPC hotplug. */
+#define OSC_PCI_GRANTED		 0x3du
 
 static void add_sleep_states(struct aml *a)
 {
