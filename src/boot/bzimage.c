@@ -150,7 +150,7 @@ static int open_payload(struct boot_image *img, const struct boot_src *src, stru
 		return 0;
 	r = elf_parse(&img->elf, head, n, bz->unpacked_len, e);
 	if (r)
-		return err_prefix(e, "is a Linux bzImage that is damaged: the kernel in it");
+		return boot_err_about(e, "is a Linux bzImage that is damaged: the kernel in it");
 	if (img->elf.machine == 62 || img->elf.machine == 3)
 		bz->pack = p;
 	return 0;

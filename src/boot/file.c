@@ -5,11 +5,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "base/sys.h"
 
 static int64_t stamp_ns(struct timespec t)
@@ -121,4 +123,15 @@ int boot_src_read(const struct boot_src *s, uint64_t off, void *dst, size_t n, s
 	if (r)
 		return err_errno(e, r, "cannot be read");
 	return 0;
+}
+
+int boot_err_about(struct err *e, const char *subject)
+{
+	char msg[sizeof(e->msg)];
+
+	if (!e)
+		return -EINVAL;
+	str_copy(msg, sizeof(msg), e->msg);
+	snprintf(e->msg, sizeof(e->msg), "%s %.*s", subject, (int)(sizeof(e->msg) - strlen(subject) - 2), msg);
+	return e->code;
 }

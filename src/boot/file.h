@@ -42,4 +42,10 @@ struct boot_src boot_src_mem(const void *mem, uint64_t size);
 int boot_src_read(const struct boot_src *s, uint64_t off, void *dst, size_t n,
 		  struct err *e) MUST_CHECK;
 
+/*
+ * Most messages of boot are predicates: "is damaged", "has no PVH entry".  This puts what such a
+ * message is about in front, without a colon.  Returns e->code.
+ */
+int boot_err_about(struct err *e, const char *subject);
+
 #endif

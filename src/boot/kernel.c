@@ -76,7 +76,7 @@ static int recognise_elf(struct boot_image *img, const uint8_t *head, size_t n, 
 		return 0;
 	r = elf_parse(&img->elf, head, MIN(n, ELF_HEAD_MAX), size, e);
 	if (r)
-		return err_prefix(e, "is an ELF file for x86 that");
+		return boot_err_about(e, "is an ELF file for x86 that");
 	img->mem_end = img->elf.highest;
 	img->format = img->elf.is64 ? BOOT_FORMAT_ELF64 : BOOT_FORMAT_ELF32;
 	if (src) {

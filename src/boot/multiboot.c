@@ -85,7 +85,7 @@ int boot_recognise_multiboot(struct boot_image *img, const uint8_t *head, size_t
 	} else if (img->elf.n_segs == 0) {
 		r = elf_parse(&img->elf, head, MIN(n, ELF_HEAD_MAX), size, e);
 		if (r)
-			err_prefix(e, "is a multiboot ELF file that");
+			boot_err_about(e, "is a multiboot ELF file that");
 	}
 	if (!r && img->elf.entry > UINT32_MAX)
 		r = err_set(e, -EINVAL, "is a multiboot kernel with its entry above 4 GiB");

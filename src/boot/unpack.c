@@ -4,6 +4,7 @@
 #include "boot/unpack.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,10 +179,15 @@ static int run(struct unpack_job *j, enum pack p, size_t *out)
 	if (p == PACK_NONE || p >= PACK_COUNT)
 		return err_set(j->e, -EINVAL, "is not compressed");
 	r = formats[p].run(j);
-	if (r)
-		return err_prefix(j->e, "the %s-compressed data", formats[p].name);
-	*out = j->out;
-	return 0;
+	if (r == 0)
+		*out = j->out;
+	if (r && r != -ENOMEM) {
+		char subject[48];
+
+		snprintf(subject, sizeof(subject), "the %s-compressed data", formats[p].name);
+		boot_err_about(j->e, subject);
+	}
+	return r;
 }
 
 /* The range that is left if the input is shorter than it should be. */

@@ -95,7 +95,7 @@ static int unpack_payload(struct boot_load *l, uint8_t *to, struct elf *elf, str
 			       n, (unsigned long long)bz->unpacked_len);
 	r = elf_parse(elf, to, MIN(n, ELF_HEAD_MAX), n, e);
 	if (r)
-		return err_prefix(e, "is a Linux bzImage that is damaged: the kernel in it");
+		return boot_err_about(e, "is a Linux bzImage that is damaged: the kernel in it");
 	if (elf->n_segs != planned->n_segs || elf->entry != planned->entry || elf->end != planned->end ||
 	    memcmp(elf->seg, planned->seg, elf->n_segs * sizeof(elf->seg[0])) != 0)
 		return err_set(e, -ESTALE, "was changed while it was read");
