@@ -32,7 +32,8 @@ def program(name, arch="x86"):
         compiler = os.environ.get("CC", "gcc" if arch == "x86" else "aarch64-linux-gnu-gcc")
         scratch = f"{target}.{os.getpid()}"
         done = subprocess.run(
-            [compiler, *FLAGS, "-o", scratch, *paths], stderr=subprocess.PIPE, text=True, check=False
+            [compiler, *FLAGS, "-o", scratch, *paths],
+            stderr=subprocess.PIPE, text=True, check=False,
         )
         if done.returncode:
             raise BuildError(done.stderr)

@@ -121,7 +121,7 @@ int64_t check_now(void)
 
 void check_sleep_ms(long ms)
 {
-	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
 
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
 }

@@ -2,10 +2,11 @@
  * Do the guest's clocks run like the host's?
  *
  * No assertion here depends on how fast anything is.  An exchange with the host gives three values:
- * the guest's clock before and after it, and the host's clock somewhere between.  Two exchanges give
- * the host's elapsed time exactly and the guest's between two bounds, and so bounds for the ratio of
- * the rates.  They narrow as time passes: the measurement goes on until both bounds lie within one
- * per cent of 1, or one of them excludes that, and only a clock that is really wrong can fail.
+ * the guest's clock before and after it, and the host's clock somewhere between.  Two exchanges
+ * give the host's elapsed time exactly and the guest's between two bounds, and so bounds for the
+ * ratio of the rates.  They narrow as time passes: the measurement goes on until both bounds lie
+ * within one per cent of 1, or one of them excludes that, and only a clock that is really wrong can
+ * fail.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,11 +21,11 @@
 #include "check.h"
 
 enum {
-	EXCHANGES = 5,	     /* the quickest of so many is used */
-	PAUSE_MS = 1500,     /* between two measurements */
-	MOST_PAUSES = 40,    /* then it is given up: undecided is failed */
+	EXCHANGES = 5,	  /* the quickest of so many is used */
+	PAUSE_MS = 1500,  /* between two measurements */
+	MOST_PAUSES = 40, /* then it is given up: undecided is failed */
 	RTC_POLL_MS = 5,
-	RTC_POLLS = 400,     /* a second passes within these, or the RTC stands still */
+	RTC_POLLS = 400, /* a second passes within these, or the RTC stands still */
 	RTC_MOST_SECONDS = 20,
 };
 
@@ -81,30 +82,30 @@ static struct bounds clock_bounds(const struct sample *a, const struct sample *b
 {
 	double host = (double)(b->host - a->host);
 
-	return (struct bounds){ (double)(b->before - a->after) / host,
-				(double)(b->after - a->before) / host };
+	return (struct bounds){(double)(b->before - a->after) / host,
+			       (double)(b->after - a->before) / host};
 }
 
 static struct bounds counter_bounds(const struct sample *a, const struct sample *b, uint64_t hz)
 {
 	double host = (double)(b->host - a->host) * 1e-9 * (double)hz;
 
-	return (struct bounds){ (double)(b->count_before - a->count_after) / host,
-				(double)(b->count_after - a->count_before) / host };
+	return (struct bounds){(double)(b->count_before - a->count_after) / host,
+			       (double)(b->count_after - a->count_before) / host};
 }
 
 static void report_bounds(const char *name, struct bounds b, double seconds)
 {
 	enum verdict v = judge(b);
 
-	check_report(name, v == GOOD, "runs at %.5f to %.5f of the host's, over %.1f s%s", b.low, b.high,
-		     seconds, v == UNDECIDED ? ": too uncertain" : "");
+	check_report(name, v == GOOD, "runs at %.5f to %.5f of the host's, over %.1f s%s", b.low,
+		     b.high, seconds, v == UNDECIDED ? ": too uncertain" : "");
 }
 
 static void check_rates(const struct sample *first)
 {
 	uint64_t hz = counter_hz();
-	struct bounds clock = { 0 }, counter = { 0 };
+	struct bounds clock = {0}, counter = {0};
 	struct sample last = *first;
 
 	for (int i = 0; i < MOST_PAUSES; i++) {
@@ -133,8 +134,12 @@ static bool read_rtc(int fd, int64_t *seconds)
 
 	if (ioctl(fd, RTC_RD_TIME, &t))
 		return false;
-	struct tm tm = { .tm_sec = t.tm_sec, .tm_min = t.tm_min, .tm_hour = t.tm_hour,
-			 .tm_mday = t.tm_mday, .tm_mon = t.tm_mon, .tm_year = t.tm_year };
+	struct tm tm = {.tm_sec = t.tm_sec,
+			.tm_min = t.tm_min,
+			.tm_hour = t.tm_hour,
+			.tm_mday = t.tm_mday,
+			.tm_mon = t.tm_mon,
+			.tm_year = t.tm_year};
 
 	*seconds = timegm(&tm);
 	return true;
@@ -170,7 +175,7 @@ static bool rtc_edge(int fd, struct edge *e)
 
 static void check_rtc_rate(int fd, const struct edge *first)
 {
-	struct bounds b = { 0 };
+	struct bounds b = {0};
 	struct edge last = *first;
 
 	do {
@@ -200,14 +205,14 @@ static void check_date(const char *name, double guest, const struct sample *s)
 
 static void check_source(void)
 {
-	static const char *const good[] = { "kvm-clock", "tsc", "arch_sys_counter" };
+	static const char *const good[] = {"kvm-clock", "tsc", "arch_sys_counter"};
 	char now[64], all[256];
 	bool ok = false;
 
 	if (check_read_file("/sys/devices/system/clocksource/clocksource0/current_clocksource", now,
 			    sizeof(now)) < 0 ||
-	    check_read_file("/sys/devices/system/clocksource/clocksource0/available_clocksource", all,
-			    sizeof(all)) < 0) {
+	    check_read_file("/sys/devices/system/clocksource/clocksource0/available_clocksource",
+			    all, sizeof(all)) < 0) {
 		check_report("clocksource", false, "cannot be read");
 		return;
 	}

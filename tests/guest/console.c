@@ -67,7 +67,7 @@ void console_drain(void)
 
 size_t console_read(void *buf, size_t size, int ms)
 {
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 
 	if (input.used > 0) {
 		size_t n = input.used < size ? input.used : size;
@@ -88,7 +88,7 @@ size_t console_read(void *buf, size_t size, int ms)
 bool console_line(char *buf, size_t size, int ms)
 {
 	int64_t deadline = check_now() + (int64_t)ms * 1000000;
-	struct pollfd in = { .fd = STDIN_FILENO, .events = POLLIN };
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 
 	for (;;) {
 		char *end = memchr(input.data, '\n', input.used);
@@ -105,7 +105,8 @@ bool console_line(char *buf, size_t size, int ms)
 
 		if (left <= 0 || input.used == sizeof(input.data) || poll(&in, 1, (int)left) != 1)
 			return false;
-		ssize_t n = read(STDIN_FILENO, input.data + input.used, sizeof(input.data) - input.used);
+		ssize_t n = read(STDIN_FILENO, input.data + input.used,
+				 sizeof(input.data) - input.used);
 
 		if (n > 0)
 			input.used += (size_t)n;
@@ -121,7 +122,7 @@ bool console_ask(const char *request, char *answer, size_t size)
 /* Random lines, one at a time: each is compared here, echoed, and compared again by the host. */
 static void check_lines(void)
 {
-	struct stream s = { LINE_SEED };
+	struct stream s = {LINE_SEED};
 	char line[256], wanted[256];
 
 	check_say("ask", "lines %d %d", LINE_SEED, N_LINES);
@@ -143,8 +144,8 @@ static void check_lines(void)
 	}
 	bool answered = console_line(line, sizeof(line), ANSWER_MS);
 
-	check_report("console-lines", answered && strcmp(line, "lines ok") == 0, "%d lines, host: %s",
-		     N_LINES, answered ? line : "no answer");
+	check_report("console-lines", answered && strcmp(line, "lines ok") == 0,
+		     "%d lines, host: %s", N_LINES, answered ? line : "no answer");
 }
 
 /* Many bytes at once from the host, with every value that is not the console's escape. */
@@ -152,7 +153,7 @@ static void check_paste(void)
 {
 	const char *option = check_option("paste");
 	unsigned length = option ? (unsigned)strtoul(option, NULL, 10) : PASTE_LENGTH, total = 0;
-	struct stream s = { PASTE_SEED };
+	struct stream s = {PASTE_SEED};
 	uint8_t buf[4096];
 
 	check_say("ask", "paste %d %u", PASTE_SEED, length);
@@ -169,8 +170,8 @@ static void check_paste(void)
 
 			if (buf[i] == wanted)
 				continue;
-			check_report("console-paste", false, "byte %u of %u is %02x, not %02x", total,
-				     length, buf[i], wanted);
+			check_report("console-paste", false, "byte %u of %u is %02x, not %02x",
+				     total, length, buf[i], wanted);
 			while (console_read(buf, sizeof(buf), 1000) > 0)
 				;
 			return;
@@ -183,7 +184,7 @@ static void check_paste(void)
 static void check_burst(void)
 {
 	static uint8_t buf[TAKE_LENGTH];
-	struct stream s = { TAKE_SEED };
+	struct stream s = {TAKE_SEED};
 	char line[256];
 
 	for (size_t i = 0; i < TAKE_LENGTH; i++)
@@ -194,8 +195,8 @@ static void check_burst(void)
 	set_mode(true);
 	bool answered = console_line(line, sizeof(line), ANSWER_MS);
 
-	check_report("console-burst", answered && strcmp(line, "taken ok") == 0, "%d bytes, host: %s",
-		     TAKE_LENGTH, answered ? line : "no answer");
+	check_report("console-burst", answered && strcmp(line, "taken ok") == 0,
+		     "%d bytes, host: %s", TAKE_LENGTH, answered ? line : "no answer");
 }
 
 void check_console(void)

@@ -1,6 +1,6 @@
 /*
- * The host's side of the checker's protocol (see check.c): starts a virtual machine monitor with the
- * guest's console on a terminal (or on pipes), answers what the guest asks, and judges the end.
+ * The host's side of the checker's protocol (see check.c): starts a virtual machine monitor with
+ *the guest's console on a terminal (or on pipes), answers what the guest asks, and judges the end.
  *
  *	drive [--pipe] [--limit SECONDS] [--code N] [--log FILE] [--button COMMAND] -- VMM ARG...
  *
@@ -32,7 +32,7 @@
 
 enum {
 	LINE = 2048,
-	TAIL = 1024,	/* how much of the console is shown after a failure */
+	TAIL = 1024,	 /* how much of the console is shown after a failure */
 	OUTBOX = 131072, /* the longest paste is half of it */
 	KILL_CODE = 128,
 };
@@ -107,7 +107,8 @@ static void post(struct drive *d, const void *data, size_t size)
 	d->out_end += size;
 }
 
-static void post_line(struct drive *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void post_line(struct drive *d, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 static void post_line(struct drive *d, const char *format, ...)
 {
@@ -159,7 +160,7 @@ static void got_echo(struct drive *d, const char *text)
 static void paste(struct drive *d, uint32_t seed, unsigned size)
 {
 	static uint8_t data[OUTBOX / 2];
-	struct stream s = { seed };
+	struct stream s = {seed};
 
 	if (size > sizeof(data))
 		size = sizeof(data);
@@ -177,9 +178,9 @@ static void press_button(struct drive *d)
 	int status = d->opt.button ? system(d->opt.button) : -1; /* the caller's own command */
 
 	result(d, "press", status == 0, "%s",
-	       !d->opt.button ? "no --button command was given" :
-	       status	      ? "the --button command failed" :
-				"the power button is being pressed");
+	       !d->opt.button ? "no --button command was given"
+	       : status	      ? "the --button command failed"
+			      : "the power button is being pressed");
 }
 
 static void answer(struct drive *d, const char *request)
@@ -191,13 +192,13 @@ static void answer(struct drive *d, const char *request)
 
 		post_line(d, "time %" PRId64 " %" PRId64, date, now_of(CLOCK_MONOTONIC));
 	} else if (sscanf(request, "lines %u %u", &seed, &size) == 2) {
-		d->echo = (struct stream){ seed };
+		d->echo = (struct stream){seed};
 		d->echo_left = (int)size;
 		send_echo_line(d);
 	} else if (sscanf(request, "paste %u %u", &seed, &size) == 2) {
 		paste(d, seed, size);
 	} else if (sscanf(request, "take %u %u", &seed, &size) == 2) {
-		d->take = (struct stream){ seed };
+		d->take = (struct stream){seed};
 		d->take_left = size;
 		d->take_at = 0;
 		d->take_wrong = false;
@@ -218,7 +219,8 @@ static bool has_prefix(const char *line, const char *prefix)
 
 static void got_line(struct drive *d, const char *line)
 {
-	static const char *const shown[] = { "check: ", "info: ", "irq: ", "warn: ", "known: ", "table: " };
+	static const char *const shown[] = {
+		"check: ", "info: ", "irq: ", "warn: ", "known: ", "table: "};
 
 	if (has_prefix(line, "ask: "))
 		answer(d, line + 5);
@@ -301,7 +303,7 @@ static _Noreturn void run_child(char **command)
 
 static bool start_on_pty(struct drive *d)
 {
-	struct termios raw = { .c_cflag = CS8 | CREAD | CLOCAL };
+	struct termios raw = {.c_cflag = CS8 | CREAD | CLOCAL};
 	int master;
 
 	cfmakeraw(&raw);
@@ -336,8 +338,8 @@ static bool start_on_pipes(struct drive *d)
 static void serve(struct drive *d)
 {
 	for (;;) {
-		struct pollfd fds[2] = { { .fd = d->out, .events = POLLIN },
-					 { .fd = d->in, .events = POLLOUT } };
+		struct pollfd fds[2] = {{.fd = d->out, .events = POLLIN},
+					{.fd = d->in, .events = POLLOUT}};
 		int64_t left = (d->deadline - now_of(CLOCK_MONOTONIC)) / 1000000;
 
 		if (left <= 0) {
@@ -384,10 +386,9 @@ static void show_tail(const struct drive *d)
 static void parse(struct options *o, int argc, char **argv)
 {
 	static const struct option table[] = {
-		{ "pipe", no_argument, NULL, 'p' },	  { "limit", required_argument, NULL, 'l' },
-		{ "code", required_argument, NULL, 'c' }, { "log", required_argument, NULL, 'o' },
-		{ "button", required_argument, NULL, 'b' },
-		{ 0 },
+		{"pipe", no_argument, NULL, 'p'},	  {"limit", required_argument, NULL, 'l'},
+		{"code", required_argument, NULL, 'c'},	  {"log", required_argument, NULL, 'o'},
+		{"button", required_argument, NULL, 'b'}, {0},
 	};
 	int c;
 
@@ -410,7 +411,7 @@ static void parse(struct options *o, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	static struct drive d = { .opt = { .limit = 60 } };
+	static struct drive d = {.opt = {.limit = 60}};
 
 	parse(&d.opt, argc, argv);
 	signal(SIGPIPE, SIG_IGN);
@@ -420,7 +421,8 @@ int main(int argc, char **argv)
 	}
 	d.deadline = now_of(CLOCK_MONOTONIC) + (int64_t)d.opt.limit * 1000000000;
 	if (!(d.opt.pipes ? start_on_pipes(&d) : start_on_pty(&d))) {
-		fprintf(stderr, "drive: %s cannot be started: %s\n", d.opt.command[0], strerror(errno));
+		fprintf(stderr, "drive: %s cannot be started: %s\n", d.opt.command[0],
+			strerror(errno));
 		return 2;
 	}
 	fcntl(d.in, F_SETFL, O_NONBLOCK);

@@ -17,14 +17,14 @@ static void wait_for_button(void)
 {
 	struct pollfd inputs[MAX_INPUTS];
 	nfds_t n = 0;
-	glob_t found = { 0 };
+	glob_t found = {0};
 
 	glob("/dev/input/event*", 0, NULL, &found);
 	for (size_t i = 0; i < found.gl_pathc && n < MAX_INPUTS; i++) {
 		int fd = open(found.gl_pathv[i], O_RDONLY | O_CLOEXEC);
 
 		if (fd >= 0)
-			inputs[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+			inputs[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
 	}
 	globfree(&found);
 	check_report("button-device", n > 0, "%u input devices", (unsigned)n);

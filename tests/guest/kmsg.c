@@ -18,11 +18,24 @@
 enum { LEVEL_WARNING = 4, FACILITY_SHIFT = 3, RECORD = 8192 };
 
 static const char *const forbidden[] = {
-	"Firmware Bug", "Firmware Warn",	 "BUG:",	     "WARNING:",
-	"ACPI Error",	"ACPI BIOS Error",	 "ACPI Warning",     "ACPI Exception",
-	"Call Trace:",	"soft lockup",		 "self-detected stall", "detected stalls",
-	"nobody cared", "Marking clocksource",	 "TSC unstable",     "Kernel panic",
-	"Unknown kernel command line parameters", "input overrun",
+	"Firmware Bug",
+	"Firmware Warn",
+	"BUG:",
+	"WARNING:",
+	"ACPI Error",
+	"ACPI BIOS Error",
+	"ACPI Warning",
+	"ACPI Exception",
+	"Call Trace:",
+	"soft lockup",
+	"self-detected stall",
+	"detected stalls",
+	"nobody cared",
+	"Marking clocksource",
+	"TSC unstable",
+	"Kernel panic",
+	"Unknown kernel command line parameters",
+	"input overrun",
 };
 
 /* One record of /dev/kmsg: "PRIORITY,NUMBER,TIME,FLAGS;TEXT\n...". */
@@ -83,7 +96,8 @@ static bool in_baseline(const char *baseline, const char *text)
 {
 	char pattern[512];
 
-	for (const char *line = baseline; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+	for (const char *line = baseline; *line;
+	     line += strcspn(line, "\n"), line += *line == '\n') {
 		size_t n = strcspn(line, "\n");
 
 		if (n == 0 || n >= sizeof(pattern) || *line == '#')
@@ -143,6 +157,6 @@ void check_kmsg(void)
 	}
 	close(fd);
 	check_report("kernel-log", s.lines > 0 && s.bad == 0,
-		     "%u lines, %u warnings that QEMU's microvm causes too, %u others", s.lines, s.known,
-		     s.bad);
+		     "%u lines, %u warnings that QEMU's microvm causes too, %u others", s.lines,
+		     s.known, s.bad);
 }

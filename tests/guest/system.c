@@ -55,7 +55,8 @@ static void check_each_cpu(unsigned n)
 		}
 	}
 	check_report("cpu-run", true, "each of %u CPUs runs and wakes by its timer", n);
-	check_report("cpu-counter", back == 0, "went back by %" PRIu64 " in %u moves", back, n * TURNS);
+	check_report("cpu-counter", back == 0, "went back by %" PRIu64 " in %u moves", back,
+		     n * TURNS);
 }
 
 void check_cpus(void)
@@ -161,7 +162,8 @@ static void print_base64(const char *name, const uint8_t *data, size_t size)
 
 	for (size_t i = 0; i < size; i += 3) {
 		size_t left = size - i;
-		uint32_t bits = (uint32_t)data[i] << 16 | (left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
+		uint32_t bits = (uint32_t)data[i] << 16 |
+				(left > 1 ? (uint32_t)data[i + 1] << 8 : 0) |
 				(left > 2 ? data[i + 2] : 0);
 
 		line[n++] = digits[bits >> 18];
@@ -209,8 +211,8 @@ static unsigned list_tables(const char *folder, char *names, size_t size, bool d
 		if (entry->d_type != DT_REG)
 			continue;
 		if (used < size)
-			used += (size_t)snprintf(names + used, size - used, "%s%s", count ? " " : "",
-						 entry->d_name);
+			used += (size_t)snprintf(names + used, size - used, "%s%s",
+						 count ? " " : "", entry->d_name);
 		if (dump && !dump_table(folder, entry->d_name))
 			check_report("table", false, "%s cannot be read", entry->d_name);
 		count++;

@@ -16,6 +16,7 @@ import secrets
 import selectors
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TOP, "tools", "guest"))
 
-import initramfs  # noqa: E402  (found through the line above)
+import initramfs  # found through the line above
 
 QEMU = "qemu-system-x86_64"
 MODULES = ("irqbypass", "kvm", "kvm-amd")
@@ -39,7 +40,8 @@ def kernel_file(what, flavour="cloud"):
     """The path of a file of the Debian kernel, by way of tools/guest/fetch-kernel."""
     tool = os.path.join(TOP, "tools", "guest", "fetch-kernel")
     done = subprocess.run(
-        [tool, "--flavour", flavour, "--print", what], stdout=subprocess.PIPE, text=True, check=False
+        [tool, "--flavour", flavour, "--print", what],
+        stdout=subprocess.PIPE, text=True, check=False,
     )
     if done.returncode:
         raise BedError(f"the {flavour} kernel is not to be had")
@@ -52,6 +54,15 @@ def qemu_program():
     if not program:
         raise BedError(f"{QEMU}: not found (Debian: qemu-system-x86)")
     return program
+
+
+_running = set()
+
+
+def stop_all():
+    """Kill the machines that are still running; for the end of the program."""
+    for machine in list(_running):
+        machine.kill()
 
 
 class Job:
@@ -139,7 +150,7 @@ class Bed:
             "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot",
             "-kernel", kernel_file("vmlinuz"), "-initrd", cpio,
             "-append", "console=ttyS0 quiet panic=-1",
-        ]  # fmt: skip
+        ]
 
     def shell(self, folder, text):
         """An interactive L1 on this terminal; returns when it is switched off."""
@@ -154,18 +165,24 @@ class Bed:
         """
         cpio = self._build(folder, "jobs")
         console = os.path.join(folder, "console.log")
+        monitor = os.path.join(folder, "monitor")
         command = self._command(cpio) + ["-serial", f"file:{console}", "-serial", "stdio"]
+        command += ["-monitor", f"unix:{monitor},server=on,wait=off"]
         reader = _Reader(self, on_event, on_output)
         with open(os.path.join(folder, "qemu.log"), "wb") as log:
             machine = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log
             )
+        _running.add(machine)
         try:
             late = self._pump(machine.stdout, reader)
+            if late:
+                _look_inside(monitor, os.path.join(folder, "state.log"))
         finally:
             machine.kill()
             machine.wait()
             machine.stdout.close()
+            _running.discard(machine)
         if late:
             return f"the bed did not end within {self.limit} s"
         if reader.refusal:
@@ -254,6 +271,20 @@ class _Reader:
             self.current = None
         elif kind == "done":
             self.done = True
+
+
+def _look_inside(monitor, target):
+    """Ask QEMU for the state of an L1 that does not end."""
+    with open(target, "wb") as log, socket.socket(socket.AF_UNIX) as talk:
+        talk.settimeout(2)
+        try:
+            talk.connect(monitor)
+            for question in (b"info registers\n", b"info pic\n", b"info lapic\n"):
+                talk.sendall(question)
+                time.sleep(0.5)
+                log.write(talk.recv(65536))
+        except OSError as error:
+            log.write(f"the monitor does not answer: {error}\n".encode())
 
 
 def _last_line(folder):

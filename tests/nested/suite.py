@@ -1,4 +1,4 @@
-"""The table of tests (tests/nested/jobs): from its sections to jobs for the bed, and back to verdicts."""
+"""The table of tests (tests/nested/jobs): from its sections to jobs for a bed, and to verdicts."""
 
 import base64
 import collections
@@ -16,13 +16,16 @@ import bed
 
 sys.path.insert(0, os.path.join(bed.TOP, "tests", "guest"))
 
-import build  # noqa: E402  (found through the line above)
+import build  # found through the line above
 
 MKINITRAMFS = os.path.join(bed.TOP, "tools", "guest", "mkinitramfs")
 KEYS = {
-    "kernel", "image", "cpus", "memory", "end", "code", "checks", "append", "paste", "args", "smbios",
-    "tables", "limit", "vmm", "program", "files", "button",
-}  # fmt: skip
+    "kernel", "image", "cpus", "memory", "end", "code", "checks", "append", "paste", "args",
+    "smbios", "tables", "limit", "vmm", "program", "files", "console",
+}
+
+# How the host presses the guest's power button.
+BUTTON = {"qemu": "echo system_powerdown >/tmp/monitor.in"}
 
 Verdict = collections.namedtuple("Verdict", "state detail")
 
@@ -71,7 +74,9 @@ class Test:
 
 def load(path, pattern=""):
     """The tests of a table whose sentence matches a pattern."""
-    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), comment_prefixes=("#",))
+    parser = configparser.ConfigParser(
+        interpolation=None, delimiters=("=",), comment_prefixes=("#",)
+    )
     try:
         with open(path, encoding="utf-8") as file:
             parser.read_file(file)
@@ -103,13 +108,14 @@ def monitor_command(test, vmm, kernel, initrd):
             "lodge", "run", "--accel", "kvm", "--cpus", test["cpus"], "--memory",
             f"{test['memory']}M", "--initrd", initrd, "--append", kernel_parameters(test),
             *shlex.split(test["args"]), kernel,
-        ]  # fmt: skip
+        ]
+    monitor = ["-monitor", "pipe:/tmp/monitor"] if test["end"] == "button" else []
     return [
         bed.QEMU, "-M", "microvm,rtc=on", "-accel", "kvm", "-cpu", "host", "-smp", test["cpus"],
         "-m", test["memory"], "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-        "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
+        "-serial", "stdio", *monitor, "-kernel", kernel, "-initrd", initrd,
         "-append", kernel_parameters(test).replace(" lodge.smbios", ""),
-    ]  # fmt: skip
+    ]
 
 
 def checker_archive(flavour):
@@ -119,7 +125,7 @@ def checker_archive(flavour):
         [MKINITRAMFS, "check", path, "--init", build.program("check"),
          "--modules", bed.kernel_file("modules", flavour)],
         check=True,
-    )  # fmt: skip
+    )
     return path
 
 
@@ -157,16 +163,23 @@ class Suite:
             what = {"bzImage": "vmlinuz", "vmlinux": "vmlinux"}[image]
             machine.add_file(bed.kernel_file(what, flavour), kernel)
         code = test["code"] if self.vmm == "lodge" else "0"
-        words = ["exec", "drive", "--limit", test["limit"], "--code", code, "--"]
-        words += monitor_command(test, self.vmm, kernel, initrd)
-        test.job = machine.add_job(test.name, shlex.join(words), test.seconds + 10)
+        words = ["exec", "drive", "--limit", test["limit"], "--code", code]
+        if test["console"] == "pipe":
+            words.append("--pipe")
+        if test["end"] == "button":
+            words += ["--button", BUTTON[self.vmm]]
+        words += ["--", *monitor_command(test, self.vmm, kernel, initrd)]
+        script = shlex.join(words)
+        if test["end"] == "button":
+            script = f"mkfifo /tmp/monitor.in /tmp/monitor.out\n{script}"
+        test.job = machine.add_job(test.name, script, test.seconds + 10)
 
     def _add_program(self, machine, test):
         words = shlex.split(test.program)
         for name in [words[0], *shlex.split(test["files"])]:
             machine.add_file(os.path.join(bed.TOP, name), name)
         test.job = machine.add_job(test.name, "exec " + shlex.join(["./" + words[0]] + words[1:]),
-                                   test.seconds)  # fmt: skip
+                                   test.seconds)
 
     def judge(self, test, trouble):
         """The verdict on one test after its bed has ended."""
@@ -213,11 +226,10 @@ def _iasl(folder, option, path):
     done = subprocess.run(
         ["iasl", option, path], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True, check=False,
-    )  # fmt: skip
+    )
     for line in done.stdout.splitlines():
-        if re.search(r"\b(error|warning|invalid|incorrect|unknown)\b", line, re.IGNORECASE) and not (
-            re.search(r"\b0 Errors, 0 Warnings", line)
-        ):
+        complains = re.search(r"\b(error|warning|invalid|incorrect|unknown)", line, re.IGNORECASE)
+        if complains and "0 Errors, 0 Warnings" not in line:
             return line.strip()
     return "" if done.returncode == 0 else f"exit code {done.returncode}"
 
@@ -238,7 +250,8 @@ def run_beds(machines, folders, on_event):
     def run(place):
         troubles[place] = machines[place].run(folders[place], on_event=on_event)
 
-    threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in range(len(machines))]
+    places = range(len(machines))
+    threads = [threading.Thread(target=run, args=(place,), daemon=True) for place in places]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -6,8 +6,8 @@
 #include "../check.h"
 
 /*
- * No PC device answers at this port (some kernels use it for short delays); a write to it leaves the
- * guest, and a tracer of the host's KVM sees it with an instruction pointer in user space.
+ * No PC device answers at this port (some kernels use it for short delays); a write to it leaves
+ * the guest, and a tracer of the host's KVM sees it with an instruction pointer in user space.
  */
 enum { MARK_PORT = 0xed };
 
