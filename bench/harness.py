@@ -87,8 +87,8 @@ def bare(guest, irqchip=False):
     return [out("bare")] + (["-i"] if irqchip else []) + [out(guest + ".bin")]
 
 
-def lodge(binary, guest, *extra):
-    return [binary, "run", "--accel", "kvm", "--memory", "256M", *extra,
+def lodge(binary, guest, *extra, accel="kvm"):
+    return [binary, "run", "--accel", accel, "--memory", "256M", *extra,
             "--raw", out(guest + ".bin")]
 
 
