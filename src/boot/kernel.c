@@ -31,23 +31,30 @@
 #define CMDLINE_MAX 2047u
 #define INITRD_MAX  0x7fffffffu
 
+/* "a gzip-compressed file", "an xz-compressed file". */
+static const char *packed_file(enum pack p, char *buf, size_t n)
+{
+	const char *name = pack_name(p);
+
+	snprintf(buf, n, "%s %s-compressed file", name[0] == 'l' || name[0] == 'x' ? "an" : "a", name);
+	return buf;
+}
+
 static int refuse(const uint8_t *head, size_t n, uint64_t size, enum pack outer, struct err *e)
 {
+	char packed[48] = "";
 	struct identity id;
-	const char *packed = outer ? pack_name(outer) : "";
-	const char *join = outer ? "-compressed file that holds " : "";
 
+	if (outer)
+		packed_file(outer, packed, sizeof(packed));
 	identify(head, n, size, &id);
 	if (!id.what[0])
-		err_set(e, -EINVAL,
-			"is %s%s%snot a kernel: %s (it begins with %02x %02x %02x %02x)",
-			outer ? "a " : "", packed, outer ? "-compressed file but " : "", ACCEPTED, head[0],
-			n > 1 ? head[1] : 0, n > 2 ? head[2] : 0, n > 3 ? head[3] : 0);
-	else if (id.foreign)
-		err_set(e, -EINVAL, "is %s%s%s%s; this machine is x86-64", outer ? "a " : "", packed, join,
-			id.what);
+		err_set(e, -EINVAL, "is %s%snot a kernel: %s (it begins with %02x %02x %02x %02x)", packed,
+			outer ? " but " : "", ACCEPTED, head[0], n > 1 ? head[1] : 0, n > 2 ? head[2] : 0,
+			n > 3 ? head[3] : 0);
 	else
-		err_set(e, -EINVAL, "is %s%s%s%s; %s", outer ? "a " : "", packed, join, id.what, ACCEPTED);
+		err_set(e, -EINVAL, "is %s%s%s; %s", packed, outer ? " that holds " : "", id.what,
+			id.foreign ? "this machine is x86-64" : ACCEPTED);
 	if (id.hint)
 		err_hint(e, "%s", id.hint);
 	return -EINVAL;
@@ -129,8 +136,8 @@ static int recognise_packed(struct boot_image *img, const struct boot_src *src, 
 	if (r)
 		return r;
 	if (n == 0)
-		return err_set(e, -EINVAL, "is a %s-compressed file that holds nothing; " ACCEPTED,
-			       pack_name(img->outer));
+		return err_set(e, -EINVAL, "is %s that holds nothing; " ACCEPTED,
+			       packed_file(img->outer, what, sizeof(what)));
 	if (pack_recognise(head, n))
 		return err_set(e, -EINVAL, "is compressed twice (%s inside %s); " ACCEPTED,
 			       pack_name(pack_recognise(head, n)), pack_name(img->outer));

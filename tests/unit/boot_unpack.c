@@ -165,10 +165,10 @@ static void a_message_names_the_format_and_what_is_wrong(void **state)
 	z.n /= 2;
 	assert_int_equal(unpack_blob(&z, PACK_ZSTD, out, in.n, &n, &e), -EINVAL);
 	assert_string_equal(e.msg, "the zstd-compressed data ends early");
-	g.p[g.n / 2] ^= 0x55;
+	g.p[g.n - 8] ^= 0x55; /* of the checksum */
 	assert_int_equal(unpack_blob(&g, PACK_GZIP, out, in.n, &n, &e), -EINVAL);
 	assert_string_equal(e.msg, "the gzip-compressed data is damaged");
-	g.p[g.n / 2] ^= 0x55;
+	g.p[g.n - 8] ^= 0x55; /* of the checksum */
 	assert_int_equal(unpack_blob(&g, PACK_GZIP, out, KIB(64), &n, &e), -E2BIG);
 	assert_string_equal(e.msg,
 			    "the gzip-compressed data unpacks to more than the 64 KiB that there should be");
