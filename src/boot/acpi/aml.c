@@ -55,9 +55,10 @@
 
 enum aml_body_kind { BODY_TERMS, BODY_PACKAGE, BODY_FIELD, BODY_RESOURCES };
 
+/* Without memory the bodies are no longer followed, and what looks like a mistake is none. */
 static void mistake(struct aml *a, const char *what, const char *where)
 {
-	if (a->mistake)
+	if (a->mistake || a->out.failed)
 		return;
 	a->mistake = what;
 	str_copy(a->where, sizeof(a->where), where);
@@ -256,7 +257,7 @@ void aml_end(struct aml *a)
 
 int aml_finish(struct aml *a, struct err *e)
 {
-	if (!a->mistake && a->out.failed)
+	if (a->out.failed)
 		return err_nomem(e, a->out.cap, "ACPI byte code");
 	if (!a->mistake && a->depth)
 		mistake(a, "a body was not closed", "");

@@ -12,7 +12,7 @@
  *	FADT P_LVLx_LAT		too long for C2 and C3: an idle vCPU halts, it reads no port
  *	FADT TMR_VAL_EXT	who counts all 32 bits sees the timer wrap in 20 minutes, not in 5 s
  *	MADT PCAT_COMPAT	newer kernels take the 8259s for given and do not test their masks
- *	MADT SCI override	level, active high; without it Linux assumes active low and warns
+ *	MADT SCI override	level, active high; without it Linux assumes active low
  *	WAET			no second read of the RTC's status, no triple read of the PM timer
  *				(Windows)
  *

@@ -287,7 +287,7 @@ static int add_device(struct aml *a, const struct acpi_device *dev, struct err *
 		for (unsigned i = 0; i < dev->n_resources; i++) {
 			ret = add_resource(a, &dev->resource[i], e);
 			if (ret)
-				return err_prefix(e, "ACPI device %.4s: ", dev->name);
+				return err_prefix(e, "ACPI device %.4s", dev->name);
 		}
 		aml_end(a);
 	}
