@@ -4,8 +4,8 @@
  * AML puts the length of a body in front of it, in 1 to 4 bytes, and that length counts its own
  * bytes [ACPI 6.5 §20.2.4].  So a body is written first and its length is inserted when it is
  * closed; the few kilobytes of a DSDT make the moving cheap, and nothing is ever counted by hand.
- * A package's element count and a resource template's buffer size, end tag and checksum are made
- * at the same moment.
+ * A package's element count and a resource template's buffer size and end tag are made at the
+ * same moment.
  */
 #include "boot/acpi/aml.h"
 
@@ -225,16 +225,13 @@ static size_t encode_int(uint8_t out[9], uint64_t v)
 	return 9;
 }
 
+/* The end tag's checksum is 0, which counts as right [ACPI 6.5 §6.4.2.9] and is what iasl writes. */
 static void close_resources(struct aml *a, size_t start)
 {
-	uint8_t sum = 0, enc[9];
+	uint8_t enc[9];
 
 	emit8(a, RES_END);
-	if (a->mistake || a->out.failed)
-		return;
-	for (size_t i = start; i < a->out.len; i++)
-		sum = (uint8_t)(sum + (uint8_t)a->out.s[i]);
-	emit8(a, 0u - sum);
+	emit8(a, 0);
 	insert(a, start, enc, encode_int(enc, a->out.len - start));
 }
 
