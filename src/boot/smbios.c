@@ -386,13 +386,16 @@ static int check(const struct smbios *s, struct err *e)
 		return err_set(e, -EINVAL, "SMBIOS: %u sockets of %u cores with %u threads",
 			       s->sockets, s->cores, s->threads);
 	if (!s->n_dimms || s->n_dimms > SMBIOS_DIMMS_MAX || s->n_ranges > SMBIOS_RANGES_MAX)
-		return err_set(e, -EINVAL, "SMBIOS: %u memory devices in %u ranges (at most %u, %u)",
+		return err_set(e, -EINVAL,
+			       "SMBIOS: %u memory devices in %u ranges (at most %u, %u)",
 			       s->n_dimms, s->n_ranges, SMBIOS_DIMMS_MAX, SMBIOS_RANGES_MAX);
 	for (unsigned i = 0; i < s->n_ranges; i++)
 		if (!s->range[i].len || s->range[i].base % 1024 || s->range[i].len % 1024 ||
 		    ADD_OVERFLOWS(s->range[i].base, s->range[i].len, &end))
-			return err_set(e, -EINVAL, "SMBIOS: memory range %u is empty or not a "
-				       "multiple of 1 KiB", i);
+			return err_set(e, -EINVAL,
+				       "SMBIOS: memory range %u is empty or not a "
+				       "multiple of 1 KiB",
+				       i);
 	for (unsigned i = 0; i < s->n_dimms; i++)
 		if (s->dimm[i] >> 20 > INT32_MAX)
 			return err_set(e, -EINVAL, "SMBIOS: memory device %u is too large", i);

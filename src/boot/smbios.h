@@ -22,7 +22,10 @@ struct smbios_range {
 	uint64_t base, len; /* multiples of 1 KiB */
 };
 
-/* Strings may be NULL: the default in parentheses, or "not specified".  At most SMBIOS_STRING_MAX. */
+/*
+ * Strings may be NULL: the default in parentheses, or else not specified.  They have at most
+ * SMBIOS_STRING_MAX printable ASCII characters.
+ */
 struct smbios {
 	const char *bios_vendor, *bios_version; /* ("Lodge"), (the program's version) */
 	const char *bios_date;			/* MM/DD/YYYY ("01/01/2026") */
@@ -32,7 +35,7 @@ struct smbios {
 
 	unsigned sockets, cores, threads; /* sockets; cores a socket; threads a core */
 	const char *cpu_vendor, *cpu_name;
-	uint64_t cpu_id; /* CPUID leaf 1: EAX in the low, EDX in the high half */
+	uint64_t cpu_id;  /* CPUID leaf 1: EAX in the low, EDX in the high half */
 	uint16_t cpu_mhz; /* 0: unknown */
 
 	const uint64_t *dimm; /* bytes of each memory device, one a NUMA node is usual */
@@ -42,7 +45,7 @@ struct smbios {
 };
 
 struct smbios_image {
-	uint8_t entry[SMBIOS_ENTRY_LEN]; /* 16-byte aligned in 0xf0000-0xfffff, where BIOS guests look */
+	uint8_t entry[SMBIOS_ENTRY_LEN]; /* goes 16-byte aligned into 0xf0000-0xfffff */
 	struct strbuf table;		 /* goes to the address given to smbios_build */
 	unsigned n_structures;
 };

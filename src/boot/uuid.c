@@ -47,7 +47,7 @@ int uuid_parse(const char *text, uint8_t uuid[UUID_LEN], struct err *e)
 
 void uuid_swap(uint8_t out[UUID_LEN], const uint8_t in[UUID_LEN])
 {
-	static const uint8_t from[UUID_LEN] = {3, 2, 1, 0, 5,  4,  7,  6,
+	static const uint8_t from[UUID_LEN] = {3, 2, 1,	 0,  5,	 4,  7,	 6,
 					       8, 9, 10, 11, 12, 13, 14, 15};
 	uint8_t copy[UUID_LEN];
 

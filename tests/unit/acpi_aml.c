@@ -69,7 +69,8 @@ static void paths_are_padded_and_prefixed_by_their_number_of_segments(void **sta
 
 static void what_is_no_name_is_refused(void **state)
 {
-	static const char *const bad[] = {"a", "1ABC", "ABCDE", "A..B", "A.", ".A", "A B", "\\^A", "A^"};
+	static const char *const bad[] = {"a",	"1ABC", "ABCDE", "A..B", "A.",
+					  ".A", "A B",	"\\^A",	 "A^"};
 	struct aml a = AML_INIT;
 
 	(void)state;
@@ -84,7 +85,8 @@ static void what_is_no_name_is_refused(void **state)
 	aml_ref(&a, "");
 	must_say(&a, "ACPI byte code: an empty ACPI path");
 	aml_ref(&a, "A.B.C.D.E.F.G.H.I");
-	must_say(&a, "ACPI byte code: an ACPI path with more than 8 segments ('A.B.C.D.E.F.G.H.I')");
+	must_say(&a,
+		 "ACPI byte code: an ACPI path with more than 8 segments ('A.B.C.D.E.F.G.H.I')");
 }
 
 /* Decodes a PkgLength at @p; returns its own size. */
@@ -103,8 +105,8 @@ static void a_bodys_length_counts_its_own_bytes_at_every_size(void **state)
 	/* Sizes around every change of the encoding's length. */
 	static const struct {
 		size_t body, encoding;
-	} at[] = {{4, 1},	{62, 1},      {63, 2},	      {64, 2},	      {0xffd, 2},
-		  {0xffe, 3},	{0x1000, 3}, {0xffffc, 3}, {0xffffd, 4}, {0x180000, 4}};
+	} at[] = {{4, 1},     {62, 1},	   {63, 2},	 {64, 2},      {0xffd, 2},
+		  {0xffe, 3}, {0x1000, 3}, {0xffffc, 3}, {0xffffd, 4}, {0x180000, 4}};
 	uint8_t *filler = calloc(1, 0x180000);
 
 	(void)state;
@@ -137,8 +139,8 @@ static void bodies_nest(void **state)
 	aml_name_int(&a, "_UID", 7);
 	aml_end(&a);
 	aml_end(&a);
-	MUST_BE(&a, 0x10, 0x14, '\\', '_', 'S', 'B', '_', 0x5b, 0x82, 0x0c, 'D', '_', '_', '_', 0x08,
-		'_', 'U', 'I', 'D', 0x0a, 7);
+	MUST_BE(&a, 0x10, 0x14, '\\', '_', 'S', 'B', '_', 0x5b, 0x82, 0x0c, 'D', '_', '_', '_',
+		0x08, '_', 'U', 'I', 'D', 0x0a, 7);
 }
 
 static void a_package_counts_its_elements_but_not_those_of_packages_in_it(void **state)
@@ -157,8 +159,8 @@ static void a_package_counts_its_elements_but_not_those_of_packages_in_it(void *
 	aml_ref(&a, "N");
 	aml_eisaid(&a, "PNP0501");
 	aml_end(&a);
-	MUST_BE(&a, 0x12, 0x19, 6, 0x0a, 5, 0x12, 4, 2, 0, 1, 0x0d, 'x', 0, 0x11, 3, 1, 0x7f, 'N', '_',
-		'_', '_', 0x0c, 0x41, 0xd0, 0x05, 0x01);
+	MUST_BE(&a, 0x12, 0x19, 6, 0x0a, 5, 0x12, 4, 2, 0, 1, 0x0d, 'x', 0, 0x11, 3, 1, 0x7f, 'N',
+		'_', '_', '_', 0x0c, 0x41, 0xd0, 0x05, 0x01);
 }
 
 static void a_package_of_more_than_255_elements_is_refused(void **state)
@@ -188,8 +190,8 @@ static void ids_are_eisa_ids_where_they_can_be(void **state)
 	(void)state;
 	aml_name_id(&a, "_HID", "PNP0A08");
 	aml_name_id(&a, "_CID", "ACPI0007");
-	MUST_BE(&a, 8, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x08, 8, '_', 'C', 'I', 'D', 0x0d,
-		'A', 'C', 'P', 'I', '0', '0', '0', '7', 0);
+	MUST_BE(&a, 8, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x0a, 0x08, 8, '_', 'C', 'I', 'D',
+		0x0d, 'A', 'C', 'P', 'I', '0', '0', '0', '7', 0);
 	aml_eisaid(&a, "PNP0G00");
 	must_say(&a, "ACPI byte code: not an EISA id ('PNP0G00')");
 }
@@ -200,8 +202,8 @@ static void a_uuid_is_stored_with_its_first_groups_swapped(void **state)
 
 	(void)state;
 	aml_uuid(&a, "00112233-4455-6677-8899-aAbBcCdDeEfF");
-	MUST_BE(&a, 0x11, 0x13, 0x0a, 16, 0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99, 0xaa,
-		0xbb, 0xcc, 0xdd, 0xee, 0xff);
+	MUST_BE(&a, 0x11, 0x13, 0x0a, 16, 0x33, 0x22, 0x11, 0, 0x55, 0x44, 0x77, 0x66, 0x88, 0x99,
+		0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff);
 	aml_uuid(&a, "00112233-4455-6677-8899");
 	must_say(&a, "ACPI byte code: not a UUID ('00112233-4455-6677-8899')");
 }
@@ -225,8 +227,8 @@ static void methods_and_operators_are_prefix_code(void **state)
 	aml_op(&a, AML_ONES);
 	aml_end(&a);
 	aml_end(&a);
-	MUST_BE(&a, 0x14, 0x15, 'M', '_', '_', '_', 0x0a, 0xa0, 0x0a, 0x93, 0x69, 0x00, 0x70, 0x63, 'X',
-		'_', '_', '_', 0xa1, 3, 0xa4, 0xff);
+	MUST_BE(&a, 0x14, 0x15, 'M', '_', '_', '_', 0x0a, 0xa0, 0x0a, 0x93, 0x69, 0x00, 0x70, 0x63,
+		'X', '_', '_', '_', 0xa1, 3, 0xa4, 0xff);
 }
 
 static void a_region_and_its_fields(void **state)
@@ -240,8 +242,9 @@ static void a_region_and_its_fields(void **state)
 	aml_field_unit(&a, NULL, 0x48);
 	aml_field_unit(&a, "B", 16);
 	aml_end(&a);
-	MUST_BE(&a, 0x5b, 0x80, 'R', '_', '_', '_', 1, 0x0b, 0, 6, 0x0a, 0x10, 0x5b, 0x81, 0x13, 'R',
-		'_', '_', '_', 0x43, 'A', '_', '_', '_', 8, 0, 0x48, 0x04, 'B', '_', '_', '_', 16);
+	MUST_BE(&a, 0x5b, 0x80, 'R', '_', '_', '_', 1, 0x0b, 0, 6, 0x0a, 0x10, 0x5b, 0x81, 0x13,
+		'R', '_', '_', '_', 0x43, 'A', '_', '_', '_', 8, 0, 0x48, 0x04, 'B', '_', '_', '_',
+		16);
 	aml_field(&a, "R", 3, false);
 	must_say(&a, "ACPI byte code: a field access width that is not 0, 1, 2, 4 or 8 ('R')");
 }
@@ -249,11 +252,11 @@ static void a_region_and_its_fields(void **state)
 static void a_resource_template_has_an_end_tag_and_knows_its_size(void **state)
 {
 	static const uint8_t want[] = {
-		8,    '_',  'C',  'R',	'S',  0x11, 0x25, 0x0a, 0x22,		    /* Buffer (0x22) */
-		0x47, 1,    0x70, 0,	0x70, 0,    1,	  2,			    /* IO */
-		0x22, 0,    1,							    /* IRQNoFlags */
-		0x86, 9,    0,	  1,	0,    0,    0,	  0xd0, 0,    0x10, 0,	 0, /* Memory32Fixed */
-		0x89, 6,    0,	  0x0d, 1,    0x11, 0,	  0,	0,		    /* Interrupt */
+		8,    '_', 'C',	 'R',  'S',  0x11, 0x25, 0x0a, 0x22,		 /* Buffer (0x22) */
+		0x47, 1,   0x70, 0,    0x70, 0,	   1,	 2,			 /* IO */
+		0x22, 0,   1,							 /* IRQNoFlags */
+		0x86, 9,   0,	 1,    0,    0,	   0,	 0xd0, 0,    0x10, 0, 0, /* Memory32Fixed */
+		0x89, 6,   0,	 0x0d, 1,    0x11, 0,	 0,    0,		 /* Interrupt */
 		0x79, 0};
 	const struct aml_interrupt irq = {.gsi = 17, .level = true, .low = true, .shared = true};
 	struct aml a = AML_INIT;
@@ -276,12 +279,13 @@ static void windows_are_words_dwords_and_qwords(void **state)
 	struct aml_window high = {
 		.min = 1ull << 32, .max = (1ull << 33) - 1, .prefetch = true, .consumer = true};
 	static const uint8_t want[] = {
-		0x88, 13, 0, 2, 0x0c, 0, 0, 0, 0, 0, 0xff, 0, 0, 0, 0, 1,
-		0x88, 13, 0, 1, 0x0c, 3, 0, 0, 0, 0x0d, 0xff, 0xff, 0, 0, 0, 0xf3,
-		0x87, 23, 0, 0, 0x0c, 3, 0, 0, 0, 0, 0, 0, 0, 0xc0, 0xff, 0xff, 0xbf, 0xfe, 0, 0, 0, 0,
-		0, 0, 0xc0, 0x3e,
-		0x8a, 43, 0, 0, 0x0d, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
-		0xff, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0};
+		0x88, 13,   0,	  2,	0x0c, 0,    0,	  0,	0,    0, 0xff, 0,    0,	   0,	 0,
+		1,    0x88, 13,	  0,	1,    0x0c, 3,	  0,	0,    0, 0x0d, 0xff, 0xff, 0,	 0,
+		0,    0xf3, 0x87, 23,	0,    0,    0x0c, 3,	0,    0, 0,    0,    0,	   0,	 0,
+		0xc0, 0xff, 0xff, 0xbf, 0xfe, 0,    0,	  0,	0,    0, 0,    0xc0, 0x3e, 0x8a, 43,
+		0,    0,    0x0d, 7,	0,    0,    0,	  0,	0,    0, 0,    0,    0,	   0,	 0,
+		0,    1,    0,	  0,	0,    0xff, 0xff, 0xff, 0xff, 1, 0,    0,    0,	   0,	 0,
+		0,    0,    0,	  0,	0,    0,    0,	  0,	0,    0, 1,    0,    0,	   0};
 	struct aml a = AML_INIT;
 
 	(void)state;
@@ -423,7 +427,8 @@ int main(void)
 		cmocka_unit_test(a_window_that_its_descriptor_cannot_hold_is_refused),
 		cmocka_unit_test(what_is_in_the_wrong_place_is_refused),
 		cmocka_unit_test(bodies_must_be_closed_once_and_not_nest_without_end),
-		cmocka_unit_test(the_first_mistake_is_the_one_that_is_told_and_nothing_is_written_after_it),
+		cmocka_unit_test(
+			the_first_mistake_is_the_one_that_is_told_and_nothing_is_written_after_it),
 		cmocka_unit_test(a_buffer_that_failed_to_grow_is_told_as_such),
 	};
 

@@ -119,8 +119,10 @@ static void the_xsdt_lists_what_is_listed_and_the_rsdp_finds_the_xsdt(void **sta
 	built(&img, base);
 	xsdt = acpi_image_find(&img, "XSDT");
 	assert_int_equal(xsdt->len, ACPI_HEADER_LEN + 16);
-	assert_int_equal(le64_load(at(&img, "XSDT") + 36), base + acpi_image_find(&img, "AAAA")->off);
-	assert_int_equal(le64_load(at(&img, "XSDT") + 44), base + acpi_image_find(&img, "BBBB")->off);
+	assert_int_equal(le64_load(at(&img, "XSDT") + 36),
+			 base + acpi_image_find(&img, "AAAA")->off);
+	assert_int_equal(le64_load(at(&img, "XSDT") + 44),
+			 base + acpi_image_find(&img, "BBBB")->off);
 
 	assert_memory_equal(img.rsdp, "RSD PTR ", 8);
 	assert_int_equal(sum(img.rsdp, 20), 0);

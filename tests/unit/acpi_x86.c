@@ -121,8 +121,8 @@ static void the_fadt_has_the_registers_of_the_power_management_block(void **stat
 	assert_int_equal(le64_load(f + 152), 0x4400 + X86_PM1_STS);
 	assert_int_equal(le64_load(f + 176), 0x4400 + X86_PM1_CNT);
 	assert_int_equal(le64_load(f + 212), 0x4400 + X86_PM_TMR);
-	assert_true(le32_load(f + 112) & 1u << 10); /* reset register */
-	assert_false(le32_load(f + 112) & 1u << 4); /* fixed power button */
+	assert_true(le32_load(f + 112) & 1u << 10);  /* reset register */
+	assert_false(le32_load(f + 112) & 1u << 4);  /* fixed power button */
 	assert_false(le32_load(f + 112) & 1u << 20); /* not hardware-reduced */
 	acpi_image_exit(&img);
 }
@@ -133,9 +133,9 @@ static void the_fadt_says_which_old_hardware_is_there(void **state)
 		const char *name;
 		unsigned boot, century;
 	} want[] = {
-		{"up", 0x05, 0x32},   /* legacy devices (serial), no VGA */
-		{"bare", 0x24, 0},    /* no VGA, no RTC */
-		{"pci", 0x13, 0x32},  /* legacy devices, 8042, no ASPM */
+		{"up", 0x05, 0x32},  /* legacy devices (serial), no VGA */
+		{"bare", 0x24, 0},   /* no VGA, no RTC */
+		{"pci", 0x13, 0x32}, /* legacy devices, 8042, no ASPM */
 	};
 	struct acpi_image img;
 	size_t len;
@@ -222,7 +222,8 @@ static void a_thousand_cpus_fit_with_their_processor_objects(void **state)
 static void the_sci_is_level_and_active_high_unless_the_machine_says_otherwise(void **state)
 {
 	static const struct acpi_override own[] = {
-		{.irq = 9, .gsi = 20, .level = true, .low = true}, {.irq = 10, .gsi = 10, .low = true}};
+		{.irq = 9, .gsi = 20, .level = true, .low = true},
+		{.irq = 10, .gsi = 10, .low = true}};
 	struct acpi_x86 d = *machine("smp");
 	struct acpi_image img;
 	const uint8_t *p;
@@ -318,11 +319,13 @@ static void cpus_and_nodes_that_do_not_fit_together_are_refused(void **state)
 
 static void devices_that_cannot_be_described_are_refused(void **state)
 {
-	static const struct acpi_resource ports = {.kind = ACPI_RESOURCE_IO, .base = 0xffff, .len = 2};
+	static const struct acpi_resource ports = {
+		.kind = ACPI_RESOURCE_IO, .base = 0xffff, .len = 2};
 	static const struct acpi_resource memory = {
 		.kind = ACPI_RESOURCE_MEMORY, .base = UINT64_MAX, .len = 1};
 	static const struct acpi_resource irq = {.kind = ACPI_RESOURCE_IRQ, .base = 1ull << 32};
-	struct acpi_device dev[2] = {{.name = "COM1", .hid = "PNP0501"}, {.name = "DEV0", .hid = "X"}};
+	struct acpi_device dev[2] = {{.name = "COM1", .hid = "PNP0501"},
+				     {.name = "DEV0", .hid = "X"}};
 	struct acpi_x86 d = *machine("smp");
 
 	(void)state;
@@ -387,7 +390,8 @@ int main(void)
 		cmocka_unit_test(the_fadt_points_to_dsdt_and_facs_below_and_above_4_gib),
 		cmocka_unit_test(each_cpu_has_one_entry_and_only_high_apic_ids_an_x2apic_entry),
 		cmocka_unit_test(a_thousand_cpus_fit_with_their_processor_objects),
-		cmocka_unit_test(the_sci_is_level_and_active_high_unless_the_machine_says_otherwise),
+		cmocka_unit_test(
+			the_sci_is_level_and_active_high_unless_the_machine_says_otherwise),
 		cmocka_unit_test(numa_nodes_have_their_cpus_memory_and_distances),
 		cmocka_unit_test(cpus_and_nodes_that_do_not_fit_together_are_refused),
 		cmocka_unit_test(devices_that_cannot_be_described_are_refused),

@@ -13,8 +13,13 @@ static const struct smbios_range ranges[] = {{0, KIB(640)}, {MIB(1), MIB(255)}};
 
 static struct smbios small_machine(void)
 {
-	return (struct smbios){.sockets = 1, .cores = 1, .threads = 1, .dimm = dimm, .n_dimms = 1,
-			       .range = ranges, .n_ranges = 2};
+	return (struct smbios){.sockets = 1,
+			       .cores = 1,
+			       .threads = 1,
+			       .dimm = dimm,
+			       .n_dimms = 1,
+			       .range = ranges,
+			       .n_ranges = 2};
 }
 
 static void build(struct smbios_image *img, const struct smbios *s)
@@ -189,7 +194,8 @@ static void each_socket_has_its_cores_and_more_than_255_in_wide_fields(void **st
 
 static void memory_sizes_have_a_unit_and_a_wide_field(void **state)
 {
-	static const uint64_t sizes[] = {KIB(512), MIB(1), GIB(32) - MIB(2), GIB(32) - MIB(1), GIB(4096)};
+	static const uint64_t sizes[] = {KIB(512), MIB(1), GIB(32) - MIB(2), GIB(32) - MIB(1),
+					 GIB(4096)};
 	static const struct {
 		unsigned size, mib;
 	} want[] = {{0x8200, 0}, {1, 0}, {0x7ffe, 0}, {0x7fff, 0x7fff}, {0x7fff, 4u << 20}};
@@ -257,8 +263,10 @@ static void what_cannot_be_said_in_smbios_is_refused(void **state)
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
 	s.serial = longer;
-	must_say(&s, "SMBIOS string 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' "
-		     "is longer than 64 characters");
+	must_say(
+		&s,
+		"SMBIOS string 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' "
+		"is longer than 64 characters");
 	s.serial = "a\nb";
 	must_say(&s, "SMBIOS string 'a\nb' has a character that is not printable ASCII");
 	s = small_machine();
@@ -283,18 +291,18 @@ static void what_cannot_be_said_in_smbios_is_refused(void **state)
 
 static void a_uuid_is_read_strictly(void **state)
 {
-	static const char *const bad[] = {"", "00112233-4455-6677-8899-aabbccddeef",
-					  "00112233-4455-6677-8899-aabbccddeeff0",
-					  "0011223344556677-8899-aabb-ccddeeff--",
-					  "g0112233-4455-6677-8899-aabbccddeeff"};
+	static const char *const bad[] = {
+		"", "00112233-4455-6677-8899-aabbccddeef", "00112233-4455-6677-8899-aabbccddeeff0",
+		"0011223344556677-8899-aabb-ccddeeff--", "g0112233-4455-6677-8899-aabbccddeeff"};
 	uint8_t uuid[UUID_LEN], swapped[UUID_LEN];
 	struct err e = ERR_INIT;
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		assert_int_equal(uuid_parse(bad[i], uuid, &e), -EINVAL);
-	assert_string_equal(e.msg, "not a UUID: 'g0112233-4455-6677-8899-aabbccddeeff' (hexadecimal "
-				   "digits as in 123e4567-e89b-12d3-a456-426614174000)");
+	assert_string_equal(e.msg,
+			    "not a UUID: 'g0112233-4455-6677-8899-aabbccddeeff' (hexadecimal "
+			    "digits as in 123e4567-e89b-12d3-a456-426614174000)");
 	assert_int_equal(uuid_parse("AABBCCDD-0102-0304-0506-0708090a0B0c", uuid, &e), 0);
 	assert_memory_equal(uuid, "\xaa\xbb\xcc\xdd\1\2\3\4\5\6\7\x08\x09\x0a\x0b\x0c", 16);
 	uuid_swap(swapped, uuid);

@@ -19,15 +19,15 @@
 #define X86_PM_LEN  0x10u
 
 /* Offsets and access widths in bytes. */
-#define X86_PM1_STS	  0x0u
-#define X86_PM1_EN	  0x2u
-#define X86_PM1_CNT	  0x4u
-#define X86_PM_TMR	  0x8u
-#define X86_PM_RESET	  0xcu
-#define X86_PM1_EVT_LEN	  4u
-#define X86_PM1_CNT_LEN	  2u
-#define X86_PM_TMR_LEN	  4u
-#define X86_PM_RESET_LEN  1u
+#define X86_PM1_STS	 0x0u
+#define X86_PM1_EN	 0x2u
+#define X86_PM1_CNT	 0x4u
+#define X86_PM_TMR	 0x8u
+#define X86_PM_RESET	 0xcu
+#define X86_PM1_EVT_LEN	 4u
+#define X86_PM1_CNT_LEN	 2u
+#define X86_PM_TMR_LEN	 4u
+#define X86_PM_RESET_LEN 1u
 
 /* PM1_STS and PM1_EN [ACPI 6.5 §4.8.3.1]. */
 #define X86_PM1_TMR    (1u << 0) /* the timer's highest bit changed */
@@ -44,16 +44,15 @@
  * driver loads, reads the register back and logs an error if the bit did not take; so bits of
  * events that never come are kept too.
  */
-#define X86_PM1_EN_MASK                                                                            \
-	(X86_PM1_TMR | X86_PM1_GBL | X86_PM1_PWRBTN | X86_PM1_SLPBTN | X86_PM1_RTC)
+#define X86_PM1_EN_MASK (X86_PM1_TMR | X86_PM1_GBL | X86_PM1_PWRBTN | X86_PM1_SLPBTN | X86_PM1_RTC)
 
 /* PM1_CNT [ACPI 6.5 §4.8.3.2]. */
-#define X86_PM1_CNT_SCI_EN	(1u << 0) /* reads 1 */
-#define X86_PM1_CNT_BM_RLD	(1u << 1)
-#define X86_PM1_CNT_GBL_RLS	(1u << 2) /* write-only, no effect */
-#define X86_PM1_CNT_SLP_TYP(v)	((unsigned)(v) << 10)
+#define X86_PM1_CNT_SCI_EN	   (1u << 0) /* reads 1 */
+#define X86_PM1_CNT_BM_RLD	   (1u << 1)
+#define X86_PM1_CNT_GBL_RLS	   (1u << 2) /* write-only, no effect */
+#define X86_PM1_CNT_SLP_TYP(v)	   ((unsigned)(v) << 10)
 #define X86_PM1_CNT_SLP_TYP_GET(v) (((unsigned)(v) >> 10) & 7u)
-#define X86_PM1_CNT_SLP_EN	(1u << 13) /* write-only: enter the state of SLP_TYP */
+#define X86_PM1_CNT_SLP_EN	   (1u << 13) /* write-only: enter the state of SLP_TYP */
 
 /*
  * The value of SLP_TYP that means S5, soft off, in \_S5 and in the device.  Any would do; not 0,

@@ -142,8 +142,10 @@ static void inside(struct aml *a, enum aml_body_kind kind)
 	struct aml_body *b = innermost(a);
 
 	if (!b || b->kind != kind)
-		mistake(a, kind == BODY_FIELD ? "a field unit outside a field"
-					      : "a resource outside a resource template", "");
+		mistake(a,
+			kind == BODY_FIELD ? "a field unit outside a field"
+					   : "a resource outside a resource template",
+			"");
 }
 
 static void open_body(struct aml *a, enum aml_body_kind kind)
@@ -225,7 +227,8 @@ static size_t encode_int(uint8_t out[9], uint64_t v)
 	return 9;
 }
 
-/* The end tag's checksum is 0, which counts as right [ACPI 6.5 §6.4.2.9] and is what iasl writes. */
+/* The end tag's checksum is 0, which counts as right [ACPI 6.5 §6.4.2.9] and is what iasl writes.
+ */
 static void close_resources(struct aml *a, size_t start)
 {
 	uint8_t enc[9];

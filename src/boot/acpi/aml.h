@@ -77,44 +77,44 @@ void aml_name_string(struct aml *a, const char *path, const char *s);
 void aml_name_id(struct aml *a, const char *path, const char *id);
 
 /* Objects and operands. */
-void aml_int(struct aml *a, uint64_t v); /* in the shortest encoding */
-void aml_string(struct aml *a, const char *s); /* ASCII 0x01-0x7f */
+void aml_int(struct aml *a, uint64_t v);		/* in the shortest encoding */
+void aml_string(struct aml *a, const char *s);		/* ASCII 0x01-0x7f */
 void aml_bytes(struct aml *a, const void *p, size_t n); /* Buffer () {…} */
-void aml_eisaid(struct aml *a, const char *id);	/* "PNP0501" */
-void aml_uuid(struct aml *a, const char *text); /* ToUUID ("33db4d5b-1ff7-…") */
-void aml_ref(struct aml *a, const char *path);	/* a name, also a method about to be called */
-void aml_local(struct aml *a, unsigned n);	/* Local0-7 */
-void aml_arg(struct aml *a, unsigned n);	/* Arg0-6 */
+void aml_eisaid(struct aml *a, const char *id);		/* "PNP0501" */
+void aml_uuid(struct aml *a, const char *text);		/* ToUUID ("33db4d5b-1ff7-…") */
+void aml_ref(struct aml *a, const char *path); /* a name, also a method about to be called */
+void aml_local(struct aml *a, unsigned n);     /* Local0-7 */
+void aml_arg(struct aml *a, unsigned n);       /* Arg0-6 */
 
 /*
- * Operators; operands follow as listed, a target may be aml_op(a, AML_NONE).
- * X(name, byte): from [ACPI 6.5 §20.2.5.4] and §20.2.5.3.
+ * Operators [ACPI 6.5 §20.2.5.3, §20.2.5.4]; operands follow as listed, a target may be
+ * aml_op(a, AML_NONE).
  */
 enum aml_op {
-	AML_NONE = 0x00,	  /* no target */
-	AML_ONES = 0xff,	  /* all bits set */
-	AML_STORE = 0x70,	  /* source, target */
-	AML_ADD = 0x72,		  /* a, b, target */
-	AML_SUBTRACT = 0x74,	  /* a, b, target */
-	AML_INCREMENT = 0x75,	  /* target */
-	AML_SHIFT_LEFT = 0x79,	  /* a, count, target */
-	AML_SHIFT_RIGHT = 0x7a,	  /* a, count, target */
-	AML_AND = 0x7b,		  /* a, b, target */
-	AML_OR = 0x7d,		  /* a, b, target */
-	AML_XOR = 0x7f,		  /* a, b, target */
-	AML_NOT = 0x80,		  /* a, target */
-	AML_DEREF = 0x83,	  /* reference */
-	AML_NOTIFY = 0x86,	  /* object, value */
-	AML_SIZEOF = 0x87,	  /* object */
-	AML_INDEX = 0x88,	  /* object, index, target */
-	AML_DWORD_FIELD = 0x8a,	  /* CreateDWordField: buffer, byte offset, name (aml_ref) */
-	AML_LAND = 0x90,	  /* a, b */
-	AML_LOR = 0x91,		  /* a, b */
-	AML_LNOT = 0x92,	  /* a */
-	AML_LEQUAL = 0x93,	  /* a, b */
-	AML_LGREATER = 0x94,	  /* a, b */
-	AML_LLESS = 0x95,	  /* a, b */
-	AML_RETURN = 0xa4,	  /* value */
+	AML_NONE = 0x00,	/* no target */
+	AML_ONES = 0xff,	/* all bits set */
+	AML_STORE = 0x70,	/* source, target */
+	AML_ADD = 0x72,		/* a, b, target */
+	AML_SUBTRACT = 0x74,	/* a, b, target */
+	AML_INCREMENT = 0x75,	/* target */
+	AML_SHIFT_LEFT = 0x79,	/* a, count, target */
+	AML_SHIFT_RIGHT = 0x7a, /* a, count, target */
+	AML_AND = 0x7b,		/* a, b, target */
+	AML_OR = 0x7d,		/* a, b, target */
+	AML_XOR = 0x7f,		/* a, b, target */
+	AML_NOT = 0x80,		/* a, target */
+	AML_DEREF = 0x83,	/* reference */
+	AML_NOTIFY = 0x86,	/* object, value */
+	AML_SIZEOF = 0x87,	/* object */
+	AML_INDEX = 0x88,	/* object, index, target */
+	AML_DWORD_FIELD = 0x8a, /* CreateDWordField: buffer, byte offset, name (aml_ref) */
+	AML_LAND = 0x90,	/* a, b */
+	AML_LOR = 0x91,		/* a, b */
+	AML_LNOT = 0x92,	/* a */
+	AML_LEQUAL = 0x93,	/* a, b */
+	AML_LGREATER = 0x94,	/* a, b */
+	AML_LLESS = 0x95,	/* a, b */
+	AML_RETURN = 0xa4,	/* value */
 	AML_BREAK = 0xa5,
 };
 void aml_op(struct aml *a, enum aml_op op);

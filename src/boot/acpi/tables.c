@@ -51,14 +51,14 @@ struct acpi_facs {
 _Static_assert(sizeof(struct acpi_facs) == 64, "FACS");
 _Static_assert(sizeof(struct acpi_gas) == 12, "generic address structure");
 
-#define OEM_ID		 "LODGE "
-#define CREATOR		 "LODG"
-#define TABLE_ALIGN	 16u
-#define RSDP_REVISION	 2
-#define RSDP_LEN_V1	 20u
-#define FACS_VERSION	 2
-#define HEADER_LEN_OFF	 offsetof(struct acpi_header, len)
-#define HEADER_SUM_OFF	 offsetof(struct acpi_header, checksum)
+#define OEM_ID	       "LODGE "
+#define CREATOR	       "LODG"
+#define TABLE_ALIGN    16u
+#define RSDP_REVISION  2
+#define RSDP_LEN_V1    20u
+#define FACS_VERSION   2
+#define HEADER_LEN_OFF offsetof(struct acpi_header, len)
+#define HEADER_SUM_OFF offsetof(struct acpi_header, checksum)
 
 uint8_t acpi_checksum(const void *p, size_t n)
 {
@@ -200,9 +200,8 @@ static void end_table(struct acpi_set *s)
 
 void acpi_open(struct acpi_set *s, const char *sig, uint8_t revision, bool listed)
 {
-	struct acpi_header h = {.revision = revision,
-				.oem_revision = le32_of(1),
-				.creator_revision = le32_of(1)};
+	struct acpi_header h = {
+		.revision = revision, .oem_revision = le32_of(1), .creator_revision = le32_of(1)};
 
 	begin_table(s, sig, TABLE_ALIGN, listed);
 	copy_padded(h.sig, sizeof(h.sig), sig);

@@ -36,14 +36,14 @@
 #include "base/endian.h"
 #include "boot/acpi/x86_dsdt.h"
 
-#define FADT_REVISION	6
-#define FADT_MINOR	3
-#define DSDT_REVISION	2 /* integers have 64 bits */
-#define MADT_REVISION	5
-#define SRAT_REVISION	3
-#define SLIT_REVISION	1
-#define MCFG_REVISION	1
-#define WAET_REVISION	1
+#define FADT_REVISION 6
+#define FADT_MINOR    3
+#define DSDT_REVISION 2 /* integers have 64 bits */
+#define MADT_REVISION 5
+#define SRAT_REVISION 3
+#define SLIT_REVISION 1
+#define MCFG_REVISION 1
+#define WAET_REVISION 1
 
 #define RTC_CENTURY_REGISTER 0x32
 #define PROFILE_SERVER	     4 /* enterprise server */
@@ -51,20 +51,20 @@
 #define NO_C3_LATENCY	     0xffff
 
 /* FADT feature flags [ACPI 6.5 §5.2.9, table 5.10]. */
-#define FADT_WBINVD	    (1u << 0)
-#define FADT_PROC_C1	    (1u << 2)
-#define FADT_SLP_BUTTON	    (1u << 5)  /* no fixed sleep button; PWR_BUTTON clear: there is one */
-#define FADT_FIX_RTC	    (1u << 6)  /* no RTC wake event in PM1 */
-#define FADT_TMR_VAL_EXT    (1u << 8)
-#define FADT_RESET_REG	    (1u << 10)
-#define FADT_HEADLESS	    (1u << 12)
+#define FADT_WBINVD	 (1u << 0)
+#define FADT_PROC_C1	 (1u << 2)
+#define FADT_SLP_BUTTON	 (1u << 5) /* no fixed sleep button; PWR_BUTTON clear: there is one */
+#define FADT_FIX_RTC	 (1u << 6) /* no RTC wake event in PM1 */
+#define FADT_TMR_VAL_EXT (1u << 8)
+#define FADT_RESET_REG	 (1u << 10)
+#define FADT_HEADLESS	 (1u << 12)
 
 /* FADT boot architecture flags [table 5.11]. */
-#define FADT_BOOT_LEGACY    (1u << 0)
-#define FADT_BOOT_8042	    (1u << 1)
-#define FADT_BOOT_NO_VGA    (1u << 2)
-#define FADT_BOOT_NO_ASPM   (1u << 4)
-#define FADT_BOOT_NO_RTC    (1u << 5)
+#define FADT_BOOT_LEGACY  (1u << 0)
+#define FADT_BOOT_8042	  (1u << 1)
+#define FADT_BOOT_NO_VGA  (1u << 2)
+#define FADT_BOOT_NO_ASPM (1u << 4)
+#define FADT_BOOT_NO_RTC  (1u << 5)
 
 struct acpi_fadt_body { /* behind the header [ACPI 6.5 §5.2.9] */
 	le32 facs, dsdt;
@@ -151,11 +151,16 @@ static void put_fadt(struct acpi_set *s, const struct acpi_x86 *d)
 }
 
 /* MADT structures [ACPI 6.5 §5.2.12]. */
-enum { MADT_LAPIC, MADT_IOAPIC, MADT_OVERRIDE, MADT_LAPIC_NMI = 4, MADT_X2APIC = 9, MADT_X2APIC_NMI };
-#define MADT_PCAT_COMPAT  1u
-#define MADT_CPU_ENABLED  1u
-#define MADT_X2APIC_FROM  255u /* APIC ids that only an x2APIC entry can hold; 255 is broadcast */
-#define MADT_NMI_LINT	  1
+#define MADT_LAPIC	 0
+#define MADT_IOAPIC	 1
+#define MADT_OVERRIDE	 2
+#define MADT_LAPIC_NMI	 4
+#define MADT_X2APIC	 9
+#define MADT_X2APIC_NMI	 10
+#define MADT_PCAT_COMPAT 1u
+#define MADT_CPU_ENABLED 1u
+#define MADT_X2APIC_FROM 255u /* APIC ids that only an x2APIC entry can hold; 255 is broadcast */
+#define MADT_NMI_LINT	 1
 
 /* MPS INTI flags [table 5.26]; 0 conforms to the bus: edge, active high. */
 #define INTI_LOW   0x3u
@@ -260,7 +265,9 @@ static void put_waet(struct acpi_set *s, const struct acpi_x86 *d)
 }
 
 /* SRAT structures [ACPI 6.5 §5.2.16]. */
-enum { SRAT_LAPIC, SRAT_MEMORY, SRAT_X2APIC };
+#define SRAT_LAPIC   0
+#define SRAT_MEMORY  1
+#define SRAT_X2APIC  2
 #define SRAT_ENABLED 1u
 
 static void put_cpu_affinity(struct acpi_set *s, const struct acpi_x86 *d, unsigned cpu)
@@ -407,9 +414,11 @@ static int check(const struct acpi_x86 *d, struct err *e)
 	if (!ret && d->pci)
 		ret = check_pci(d->pci, e);
 	if (!ret && (d->n_serials > ACPI_X86_SERIALS_MAX || d->n_devices > ACPI_X86_DEVICES_MAX))
-		ret = err_set(e, -EINVAL, "ACPI tables for %u serial ports and %u devices (at most "
-			      "%u and %u can be described)", d->n_serials, d->n_devices,
-			      ACPI_X86_SERIALS_MAX, ACPI_X86_DEVICES_MAX);
+		ret = err_set(e, -EINVAL,
+			      "ACPI tables for %u serial ports and %u devices (at most "
+			      "%u and %u can be described)",
+			      d->n_serials, d->n_devices, ACPI_X86_SERIALS_MAX,
+			      ACPI_X86_DEVICES_MAX);
 	return ret;
 }
 

@@ -32,7 +32,10 @@ struct acpi_ioapic {
 	uint32_t gsi_base;
 };
 
-/* ISA interrupt @irq arrives at @gsi.  One for every line that is not edge, active high, gsi == irq. */
+/*
+ * ISA interrupt @irq arrives at @gsi.  There is one for every line that is not edge-triggered,
+ * active high and gsi == irq.
+ */
 struct acpi_override {
 	uint8_t irq;
 	uint32_t gsi;
@@ -53,8 +56,8 @@ struct acpi_serial {
 enum acpi_resource_kind { ACPI_RESOURCE_IO, ACPI_RESOURCE_MEMORY, ACPI_RESOURCE_IRQ };
 struct acpi_resource {
 	enum acpi_resource_kind kind;
-	uint64_t base; /* port, address, or GSI */
-	uint64_t len;  /* ports (1-255) or bytes; unused for an interrupt */
+	uint64_t base;		 /* port, address, or GSI */
+	uint64_t len;		 /* ports (1-255) or bytes; unused for an interrupt */
 	bool level, low, shared; /* interrupt: else edge, active high, exclusive */
 };
 
@@ -70,12 +73,12 @@ struct acpi_device {
 
 /* A PCI Express root complex with ECAM; segment 0, buses from 0. */
 struct acpi_pci {
-	uint64_t ecam;	  /* 1 MiB a bus */
-	uint8_t last_bus; /* inclusive */
-	bool io;	  /* passes on ports 0x0-0xcf7 and 0xd00-0xffff */
+	uint64_t ecam;		   /* 1 MiB a bus */
+	uint8_t last_bus;	   /* inclusive */
+	bool io;		   /* passes on ports 0x0-0xcf7 and 0xd00-0xffff */
 	uint64_t mem32, mem32_len; /* window below 4 GiB */
 	uint64_t mem64, mem64_len; /* window above 4 GiB; length 0: none */
-	uint32_t intx_gsi[4]; /* pin INTA … INTD of device 0; device n is rotated by n (level, low) */
+	uint32_t intx_gsi[4];	   /* pins A-D of device 0; those of device n are rotated by n */
 };
 
 struct acpi_x86 {
@@ -84,7 +87,7 @@ struct acpi_x86 {
 
 	const struct acpi_cpu *cpu; /* APIC ids strictly ascending; the boot CPU first */
 	unsigned n_cpus;
-	bool cpu_devices; /* a processor object for each CPU in the DSDT */
+	bool cpu_devices;    /* a processor object for each CPU in the DSDT */
 	uint32_t lapic_addr; /* 0: the architecture's */
 	const struct acpi_ioapic *ioapic;
 	unsigned n_ioapics;

@@ -26,13 +26,13 @@
 #define PCI_PINS	4u
 
 /* _OSC of a PCI host bridge [PCI Firmware 3.3 §4.5.1]. */
-#define PCI_OSC_UUID		 "33db4d5b-1ff7-401c-9657-7441c03dd766"
-#define OSC_QUERY		 0x01u /* CDW1: say what would be granted */
-#define OSC_UNKNOWN_UUID	 0x04u
-#define OSC_UNKNOWN_REVISION	 0x08u
-#define OSC_MASKED		 0x10u
+#define PCI_OSC_UUID	     "33db4d5b-1ff7-401c-9657-7441c03dd766"
+#define OSC_QUERY	     0x01u /* CDW1: say what would be granted */
+#define OSC_UNKNOWN_UUID     0x04u
+#define OSC_UNKNOWN_REVISION 0x08u
+#define OSC_MASKED	     0x10u
 /* Native hotplug, power events, error reports, capability structure, LTR; no SHPC hotplug. */
-#define OSC_PCI_GRANTED		 0x3du
+#define OSC_PCI_GRANTED 0x3du
 
 static void add_sleep_states(struct aml *a)
 {
@@ -171,7 +171,10 @@ static void add_pci_windows(struct aml *a, const struct acpi_pci *pci)
 	aml_end(a);
 }
 
-/* The root complex, and the ECAM as a motherboard resource, where Linux looks for it [PCI Firmware 3.3 §4.1.2]. */
+/*
+ * The root complex, and the ECAM as a motherboard resource, where an OS looks for it [PCI Firmware
+ * 3.3 §4.1.2].
+ */
 static void add_pci(struct aml *a, const struct acpi_pci *pci)
 {
 	aml_device(a, "PCI0");
@@ -298,8 +301,8 @@ static int add_device(struct aml *a, const struct acpi_device *dev, struct err *
 /* Names that this file gives itself. */
 static bool name_is_taken(const struct acpi_x86 *d, const char *name)
 {
-	static const char *const fixed[] = {"RTC",  "RTC_", "KBD",  "KBD_", "MOU",  "MOU_", "PCI0",
-					    "MBRD", "COM1", "COM2", "COM3", "COM4"};
+	static const char *const fixed[] = {"RTC",  "RTC_", "KBD",  "KBD_", "MOU",  "MOU_",
+					    "PCI0", "MBRD", "COM1", "COM2", "COM3", "COM4"};
 
 	for (unsigned i = 0; i < ARRAY_LEN(fixed); i++)
 		if (!strcmp(name, fixed[i]))

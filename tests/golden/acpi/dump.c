@@ -71,18 +71,36 @@ static void dump_smbios(const char *dir)
 	static const uint64_t small_dimm[] = {256ull << 20};
 	static const struct smbios_range small_range[] = {{0, 640 << 10}, {1 << 20, 255ull << 20}};
 	static const uint64_t large_dimm[] = {6ull << 40, 48ull << 30};
-	static const struct smbios_range large_range[] = {{0, 3ull << 30},
-							  {4ull << 30, (6ull << 40) + (45ull << 30)}};
-	struct smbios small = {.bios_version = "1.0", .sockets = 1, .cores = 1, .threads = 1,
-			       .dimm = small_dimm, .n_dimms = 1, .range = small_range,
+	static const struct smbios_range large_range[] = {
+		{0, 3ull << 30}, {4ull << 30, (6ull << 40) + (45ull << 30)}};
+	struct smbios small = {.bios_version = "1.0",
+			       .sockets = 1,
+			       .cores = 1,
+			       .threads = 1,
+			       .dimm = small_dimm,
+			       .n_dimms = 1,
+			       .range = small_range,
 			       .n_ranges = 2};
-	struct smbios large = {
-		.bios_vendor = "Vendor", .bios_version = "1.0", .bios_date = "11/30/2026",
-		.manufacturer = "Maker", .product = "Product", .version = "7", .serial = "S-1",
-		.sku = "SKU", .family = "Family", .sockets = 2, .cores = 300, .threads = 2,
-		.cpu_vendor = "GenuineIntel", .cpu_name = "A CPU @ 2.00GHz",
-		.cpu_id = 0x0f8bfbff00050654, .cpu_mhz = 2000, .dimm = large_dimm, .n_dimms = 2,
-		.range = large_range, .n_ranges = 2};
+	struct smbios large = {.bios_vendor = "Vendor",
+			       .bios_version = "1.0",
+			       .bios_date = "11/30/2026",
+			       .manufacturer = "Maker",
+			       .product = "Product",
+			       .version = "7",
+			       .serial = "S-1",
+			       .sku = "SKU",
+			       .family = "Family",
+			       .sockets = 2,
+			       .cores = 300,
+			       .threads = 2,
+			       .cpu_vendor = "GenuineIntel",
+			       .cpu_name = "A CPU @ 2.00GHz",
+			       .cpu_id = 0x0f8bfbff00050654,
+			       .cpu_mhz = 2000,
+			       .dimm = large_dimm,
+			       .n_dimms = 2,
+			       .range = large_range,
+			       .n_ranges = 2};
 
 	if (uuid_parse("123e4567-e89b-12d3-a456-426614174000", large.uuid, NULL))
 		die("uuid", "not parsed");
