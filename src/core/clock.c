@@ -174,7 +174,7 @@ int64_t clock_wall(struct clock *c)
 	struct timespec ts;
 
 	if (c->manual)
-		return INT64_C(1000000000) * CLOCK_MANUAL_EPOCH + (int64_t)clock_now(c);
+		return (int64_t)(UINT64_C(1000000000) * CLOCK_MANUAL_EPOCH + clock_now(c));
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return INT64_C(1000000000) * ts.tv_sec + ts.tv_nsec;
 }

@@ -205,7 +205,8 @@ static void end_script(struct script *s)
 		report(s, err_set(&e, -EILSEQ, "the guest caused event %s, which nothing expected", event), &e);
 	}
 	(void)fflush(stdout);
-	s->finished = s->ending = true;
+	s->finished = true;
+	s->ending = true;
 	vm_request(s->vm, VM_EVENT_EXIT, s->failures && s->src.listener < 0 ? EXIT_FAILED : EXIT_GUEST_OFF,
 		   "%s", "");
 }

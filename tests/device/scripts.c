@@ -29,7 +29,7 @@ static void run(const char *path)
 	if (rc < 0)
 		log_err(&e);
 	sentence(path, what, sizeof(what));
-	printf("%s %s: %s\n", rc ? "FAIL" : "ok  ", path, what + 2);
+	printf("%s: %s (%s)\n", rc ? "FAILED" : "ok", what + 2, path);
 	(void)fflush(stdout);
 	if (rc)
 		failed++;
