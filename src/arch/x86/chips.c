@@ -62,13 +62,10 @@ static const struct state_table pit_table = STATE_TABLE("i8254", 1, pit_fields);
 
 #define X(m, ...) FIELD(struct x86_chips, m, __VA_ARGS__)
 static const struct field chips_fields[] = {
-	X(has_pic, ),
-	X(has_ioapic, ),
-	X(has_pit, ),
-	X(has_clock, ),
 	FIELD_SUB(struct x86_chips, pic, struct x86_pic, &pic_table, ),
 	FIELD_SUB(struct x86_chips, ioapic, struct x86_ioapic, &ioapic_table, ),
 	FIELD_SUB(struct x86_chips, pit, struct x86_pit, &pit_table, ),
+	X(has_clock, ),
 	X(clock_ns, ),
 };
 const struct state_table x86_chips_table = STATE_TABLE("x86-chips", 1, chips_fields);

@@ -64,18 +64,22 @@ struct x86_pit {
 	bool legacy_off; /* an HPET in legacy mode took IRQ 0 */
 };
 
+/* A chip that the machine does not have stays at its power-on values. */
 struct x86_chips {
-	/* What is there; the rest is at its reset values. */
-	bool has_pic, has_ioapic, has_pit, has_clock;
 	struct x86_pic pic[2];
 	struct x86_ioapic ioapic;
 	struct x86_pit pit;
-	uint64_t clock_ns; /* kvmclock: nanoseconds since the guest's boot, as pvclock counts */
+	/*
+	 * kvmclock, in nanoseconds, as the pvclock page counts.  A reset clears has_clock: the clock
+	 * of a running guest is never set back.
+	 */
+	bool has_clock;
+	uint64_t clock_ns;
 };
 
 extern const struct state_table x86_chips_table;
 
-/* Power-on state of all of them.  has_* are cleared: a reset does not set the clock. */
+/* Power-on state of all of them. */
 void x86_chips_reset(void *chips);
 
 /*
