@@ -1,0 +1,13 @@
+/*
+ * accel/list.h - declares every accelerator of accels.def.
+ */
+#ifndef LODGE_ACCEL_LIST_H
+#define LODGE_ACCEL_LIST_H
+
+#include "core/accel.h"
+
+#define ACCEL(name) extern const struct accel_ops accel_##name;
+#include "accel/accels.def"
+#undef ACCEL
+
+#endif
