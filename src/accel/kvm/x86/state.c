@@ -168,6 +168,9 @@ static int get_xsave(struct kvm_vcpu *kv, struct x86_vcpu *s, struct err *e)
 	else
 		rc = KVM_CALL(kv->fd, KVM_GET_XSAVE, s->xsave, e);
 	s->xsave_size = (uint32_t)n;
+	/* Not state: MXCSR_MASK is the processor's, bytes 464 to 511 the host kernel's own. */
+	memset(s->xsave + 28, 0, 4);
+	memset(s->xsave + 464, 0, X86_XSAVE_LEGACY - 464);
 	return rc < 0 ? rc : 0;
 }
 
