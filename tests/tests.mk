@@ -9,15 +9,8 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
-# The program that plays device scripts; tests/device/run runs it.
-DEVICE_SCRIPTS := $(O)/tests/device/scripts
-
-$(DEVICE_SCRIPTS): $(O)/tests/device/scripts.o $(LIB)
-	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
-
-# Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives it;
-# in every other one a small main runs it over files.
+# Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
+# it; in every other one a small main runs it over files.
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*.c))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(O)/tests/fuzz/%)
 FUZZ_MAIN := $(if $(filter fuzz,$(BUILD)),,$(O)/tests/fuzz/main/replay.o)

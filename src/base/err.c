@@ -4,6 +4,7 @@
  * Every function formats into a buffer of its own first, so that an error's own text may be among
  * the arguments.
  */
+#define ERR_DEFINITIONS
 #include "base/err.h"
 
 #include <errno.h>

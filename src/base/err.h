@@ -52,4 +52,17 @@ int err_kind(struct err *e, enum err_kind kind);
 /* "out of memory (N bytes for WHAT)", -ENOMEM, ERR_HOST. */
 int err_nomem(struct err *e, size_t bytes, const char *what);
 
+/*
+ * The static analyser looks at one file at a time.  All that it has to know of these functions is
+ * that what they return is never 0; without that, every `return err_set(…)` looks like a success.
+ */
+#if defined(__clang_analyzer__) && !defined(ERR_DEFINITIONS)
+#define err_set(...)    ((void)err_set(__VA_ARGS__), -1)
+#define err_errno(...)  ((void)err_errno(__VA_ARGS__), -1)
+#define err_prefix(...) ((void)err_prefix(__VA_ARGS__), -1)
+#define err_hint(...)   ((void)err_hint(__VA_ARGS__), -1)
+#define err_kind(...)   ((void)err_kind(__VA_ARGS__), -1)
+#define err_nomem(...)  ((void)err_nomem(__VA_ARGS__), -1)
+#endif
+
 #endif

@@ -65,7 +65,7 @@ void log_write_line(int fd, const char *text)
 	bool cr = fd == STDERR_FILENO && atomic_load_explicit(&log_crlf, memory_order_relaxed);
 	size_t n = 0;
 
-	for (size_t i = 0; text[i] && i < LOG_LINE_MAX; i++) {
+	for (size_t i = 0; i < LOG_LINE_MAX && text[i]; i++) {
 		char c = text[i];
 
 		if (c == '\n' && cr)

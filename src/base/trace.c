@@ -20,8 +20,10 @@
 #include "base/str.h"
 #include "base/sys.h"
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): the linker gives these names. */
 extern struct trace_point *__start_trace_points[] __attribute__((weak));
 extern struct trace_point *__stop_trace_points[] __attribute__((weak));
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 static _Atomic int trace_fd = STDERR_FILENO;
 static uint64_t trace_start_ns;

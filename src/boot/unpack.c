@@ -105,7 +105,7 @@ int unpack_take(struct unpack_job *j, void *buf, size_t n)
  */
 static int feed(struct unpack_job *j, unpack_step *step, void *decoder, struct unpack_stream *s)
 {
-	uint8_t spill;
+	uint8_t spill = 0;
 
 	for (;;) {
 		bool full = j->out == j->cap;
