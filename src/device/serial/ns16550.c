@@ -3,6 +3,9 @@
  *
  * What the data sheet does not say, or what a virtual line makes different:
  *
+ * The line control register comes up as firmware leaves it, 8N1, and not as 0 (5 bits a character):
+ * there is no firmware here, and a kernel's early console or a tiny guest just sends.
+ *
  * Sending takes no time.  A byte that the character back end takes leaves the chip at once, so THRE
  * is set again before the guest can look, and a THRE interrupt is pending again.  When the back end
  * takes nothing the bytes stay in the transmit FIFO and THRE stays clear until it has drained: a
@@ -60,7 +63,7 @@ struct ns16550 {
 
 #define F(m, ...) FIELD(struct ns16550, m, __VA_ARGS__)
 static const struct field fields[] = {
-	F(div, .reset = 12), F(ier, .max = 0x0f), F(fcr, ), F(lcr, ), F(mcr, .max = 0x1f), F(scr, ),
+	F(div, .reset = 12), F(ier, .max = 0x0f), F(fcr, ), F(lcr, .reset = 3), F(mcr, .max = 0x1f), F(scr, ),
 	F(err, .max = LSR_ERRORS), F(delta, .max = 0x0f), F(polls, .max = POLLS),
 	F(rx_count, .max = FIFO), F(rx, ), F(rx_err, .max = LSR_CHAR),
 	F(tx_count, .max = FIFO), F(tx, ), F(thre_irq, .reset = true),

@@ -1,0 +1,287 @@
+/*
+ * machine/x86/microvm.c - a small PC without firmware: CPUs, RAM, interrupt controllers, up to four
+ * serial ports, RTC, ACPI power management, the keyboard controller's reset line and the debug
+ * ports.  The kernel is entered directly.
+ *
+ *	0          low RAM (up to 3 GiB)      ports  0x60 0x64  i8042 (reset line, A20)
+ *	3 GiB      PCI hole                          0x70       mc146818, IRQ 8
+ *	0xfec00000 I/O APIC                          0x3f8 …    COM1-COM4, IRQ 4 3 4 3
+ *	0xfee00000 local APICs                       0xe9       debug console
+ *	4 GiB      the rest of the RAM               0xf4       debug exit
+ *	                                             0x600      ACPI PM block, SCI on IRQ 9
+ *
+ * The chips that KVM has in the kernel (PIC, PIT, I/O APIC, local APICs, port 0x61) are the
+ * accelerator's.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/x86/defs.h"
+#include "arch/x86/pm.h"
+#include "base/str.h"
+#include "base/sys.h"
+#include "chardev/chardev.h"
+#include "device/devices.h"
+#include "machine/options.h"
+#include "machine/x86/microvm.h"
+
+/* Below this not even the boot data fits. */
+#define MEMORY_MIN MIB(1)
+/* What the address space of an x86 CPU with 46 bits leaves for RAM. */
+#define MEMORY_MAX (UINT64_C(1) << 45)
+
+static void board_free(struct microvm *b)
+{
+	microvm_tables_exit(b);
+	boot_image_close(b->image);
+	for (unsigned i = 0; i < MACHINE_INITRDS; i++)
+		boot_file_close(&b->initrd[i]);
+	free(b);
+}
+
+static void board_exit(struct vm *vm)
+{
+	board_free(vm->board);
+	vm->board = NULL;
+}
+
+static bool has_tables(const struct microvm *b)
+{
+	return b->image && b->image->format != BOOT_FORMAT_RAW;
+}
+
+static int board_reset(struct vm *vm, struct err *e)
+{
+	struct microvm *b = vm->board;
+	int rc;
+
+	if (!b->image)
+		return 0;
+	if (has_tables(b)) {
+		for (unsigned i = 0; i < vm->n_vcpus; i++)
+			boot_x86_firmware(vm->vcpus[i].state);
+		rc = microvm_tables_load(b, &vm->mem, e);
+		if (rc)
+			return rc;
+	}
+	return boot_x86_load(&vm->mem, &b->params, vm->vcpus[0].state, e);
+}
+
+/* Opens what is to be booted and plans the memory: all that can be refused without a VM. */
+static int plan_boot(struct microvm *b, struct err *e)
+{
+	const struct machine_config *c = b->config;
+	int rc = 0;
+
+	memmap_init(&b->map, c->memory);
+	if (c->raw)
+		rc = boot_image_open_raw(c->raw, c->raw_addr, &b->image, e);
+	else if (c->kernel)
+		rc = boot_image_open(c->kernel, &b->image, e);
+	for (unsigned i = 0; i < c->n_initrds && !rc; i++)
+		rc = boot_file_open(&b->initrd[i], c->initrd[i], e);
+	if (rc || !b->image)
+		return rc;
+	b->params = (struct boot_x86_params){
+		.image = b->image,
+		.how = c->boot,
+		.kaslr = c->kaslr,
+		.cmdline = c->append,
+		.initrd = b->initrd,
+		.n_initrds = c->n_initrds,
+		.map = &b->map,
+	};
+	if (has_tables(b))
+		rc = microvm_tables_init(b, e);
+	return rc ? rc : boot_x86_check(&b->params, e);
+}
+
+static int check_config(const struct machine_config *c, struct err *e)
+{
+	char is[32], limit[32];
+
+	if (!c->cpus || c->cpus > arch_x86.max_vcpus) {
+		err_set(e, -EINVAL, "--cpus %u: a VM has 1 to %u CPUs", c->cpus, arch_x86.max_vcpus);
+		return err_kind(e, ERR_USAGE);
+	}
+	if (c->memory < MEMORY_MIN || c->memory > MEMORY_MAX) {
+		bool small = c->memory < MEMORY_MIN;
+
+		err_set(e, -EINVAL, "--memory %s: this machine takes %s %s",
+			str_size(c->memory, is, sizeof(is)), small ? "at least" : "at most",
+			str_size(small ? MEMORY_MIN : MEMORY_MAX, limit, sizeof(limit)));
+		return err_kind(e, ERR_USAGE);
+	}
+	if (c->numa_nodes > MACHINE_NODES || (c->numa_nodes > 1 && c->numa_nodes > c->cpus)) {
+		err_set(e, -EINVAL, "--numa %u: a VM with %u CPUs has at most %u nodes", c->numa_nodes,
+			c->cpus, MIN(c->cpus, MACHINE_NODES));
+		return err_kind(e, ERR_USAGE);
+	}
+	return 0;
+}
+
+static int add_memory(struct vm *vm, const struct microvm *b, struct err *e)
+{
+	const struct memmap *m = &b->map;
+	struct ram *ram;
+	int rc = ram_new(vm, "ram", m->low + m->high, b->config->backing, &ram, e);
+
+	if (!rc)
+		rc = as_map_ram(&vm->mem, 0, ram, 0, m->low, e);
+	if (!rc && m->high)
+		rc = as_map_ram(&vm->mem, MEMMAP_HOLE_END, ram, m->low, m->high, e);
+	return rc;
+}
+
+/* Makes a device, connects wire 0 to @irq (0: none) and its chardev, and starts it. */
+static int add_chip(struct vm *vm, const char *class_name, uint64_t port, unsigned irq,
+		    const char *chardev, struct device **out, struct err *e)
+{
+	const struct device_class *class = device_class_find(class_name);
+	struct device *d;
+	int rc;
+
+	BUG_ON(!class); /* the board's own list against devices.def */
+	rc = device_new(vm, class, NULL, &d, e);
+	if (rc)
+		return rc;
+	if (port)
+		device_place(d, 0, port);
+	if (irq)
+		rc = device_wire(d, 0, irq, e);
+	if (!rc && chardev)
+		rc = device_set(d, "chardev", chardev, e);
+	if (rc) {
+		device_free(d);
+		return rc;
+	}
+	rc = device_init(d, e);
+	if (!rc && out)
+		*out = d;
+	return rc;
+}
+
+static int add_serials(struct vm *vm, const struct machine_config *c, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < MACHINE_SERIALS && !rc; i++) {
+		struct chardev *chr;
+		char id[16];
+
+		if (!c->serial[i])
+			continue;
+		snprintf(id, sizeof(id), "serial%u", i);
+		rc = chardev_open(c->serial[i], vm->loop, &chr, e);
+		if (rc)
+			return err_prefix(e, "--serial %s", c->serial[i]);
+		rc = vm_add_backend(vm, "chardev", id, chr, chardev_free, e);
+		if (rc) {
+			chardev_free(chr);
+			return rc;
+		}
+		rc = add_chip(vm, "ns16550", microvm_com[i].port, microvm_com[i].irq, id, NULL, e);
+	}
+	return rc;
+}
+
+static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
+{
+	const struct machine_config *c = b->config;
+	const char *console = c->serial[0] ? "serial0" : NULL;
+	int rc = add_serials(vm, c, e);
+
+	if (!rc)
+		rc = add_chip(vm, "i8042", 0, 0, NULL, NULL, e);
+	if (!rc)
+		rc = add_chip(vm, "mc146818", 0, 8, NULL, NULL, e);
+	if (!rc)
+		rc = add_chip(vm, "acpi-pm", 0, X86_PM_SCI_IRQ, NULL, &b->pm, e);
+	if (!rc)
+		rc = add_chip(vm, "debug-exit", 0, 0, NULL, NULL, e);
+	if (!rc)
+		rc = add_chip(vm, "debug-console", 0, 0, console, NULL, e);
+	for (unsigned i = 0; i < c->n_devices && !rc; i++)
+		rc = machine_add_device(vm, c->device[i], e);
+	return rc;
+}
+
+/* RAM before the chips: a KVM memory slot that is set after them costs milliseconds. */
+static int assemble(struct vm *vm, struct microvm *b, struct err *e)
+{
+	const struct machine_config *c = b->config;
+	int rc = add_memory(vm, b, e);
+
+	if (!rc)
+		rc = vm->accel->irqchip_init(vm, c->irqchip, e);
+	if (!rc && c->cpu_pin)
+		rc = machine_pin_vcpus(vm, c->cpu_pin, e);
+	if (!rc)
+		rc = vm_start_vcpus(vm, e);
+	if (!rc)
+		rc = add_devices(vm, b, e);
+	return rc ? rc : vm_reset(vm, e);
+}
+
+static int microvm_build(const struct machine_config *c, struct loop *l, struct vm **out,
+			 struct err *e)
+{
+	struct vm_options o = {.name = c->name,
+			       .arch = &arch_x86,
+			       .accel = c->accel,
+			       .loop = l,
+			       .n_vcpus = c->cpus,
+			       .accel_arg = c->script};
+	struct microvm *b;
+	struct vm *vm = NULL;
+	int rc = check_config(c, e);
+
+	*out = NULL;
+	if (rc)
+		return rc;
+	b = sys_alloc(sizeof(*b));
+	if (!b)
+		return err_nomem(e, sizeof(*b), "a machine");
+	for (unsigned i = 0; i < MACHINE_INITRDS; i++)
+		b->initrd[i].fd = -1;
+	b->config = c;
+	rc = machine_topology(c, &b->topology, e);
+	if (!rc)
+		rc = plan_boot(b, e);
+	if (!rc) {
+		o.topology = b->topology;
+		rc = vm_new(&o, &vm, e);
+	}
+	if (rc) {
+		board_free(b);
+		return rc;
+	}
+	vm->board = b;
+	vm->board_reset = board_reset;
+	vm->board_exit = board_exit;
+	rc = assemble(vm, b, e);
+	if (rc) {
+		vm_free(vm);
+		return rc;
+	}
+	*out = vm;
+	return 0;
+}
+
+static int microvm_power_button(struct vm *vm, struct err *e)
+{
+	struct microvm *b = vm->board;
+
+	return device_command(b->pm, "power-button", e);
+}
+
+const struct machine_type machine_microvm = {
+	.name = "microvm",
+	.help = "a small PC without firmware; kernels are entered directly",
+	.arch = &arch_x86,
+	.build = microvm_build,
+	.power_button = microvm_power_button,
+};
