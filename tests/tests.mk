@@ -9,6 +9,21 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
 
+# The program that plays device scripts; tests/device/run runs it.
+DEVICE_SCRIPTS := $(O)/tests/device/scripts
+
+$(DEVICE_SCRIPTS): $(O)/tests/device/scripts.o $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
+# Programs that make what a golden is compared with: tests/golden/FOLDER/NAME.c.
+GOLDEN_SRCS := $(sort $(wildcard tests/golden/*/*.c))
+GOLDEN_BINS := $(GOLDEN_SRCS:tests/golden/%.c=$(O)/tests/golden/%)
+
+$(O)/tests/golden/%: $(O)/tests/golden/%.o $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*.c))
@@ -28,7 +43,7 @@ FUZZ_DIR := build/$(HOST_ARCH)-fuzz-clang
 OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
-unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(if $(CROSS),$(O)/run)
+unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(if $(CROSS),$(O)/run)
 fuzz-build: $(FUZZ_BINS)
 
 ## unit          the unit tests of this BUILD, CC and ARCH, with cmocka's own output
@@ -72,4 +87,4 @@ fuzz-smoke:
 	$(Q)tests/run $(V_TEST) fuzz
 
 .SECONDARY:
--include $(O)/tests/device/scripts.d $(UNIT_SRCS:%.c=$(O)/%.d) $(FUZZ_SRCS:%.c=$(O)/%.d)
+-include $(O)/tests/device/scripts.d $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS))
