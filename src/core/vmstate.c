@@ -19,7 +19,8 @@
 struct vm_time {
 	uint64_t now;
 };
-static const struct field time_fields[] = {FIELD(struct vm_time, now, )};
+/* 146 years: a device may add any timeout it knows without looking for an overflow. */
+static const struct field time_fields[] = {FIELD(struct vm_time, now, .max = INT64_MAX / 2)};
 static const struct state_table time_table = STATE_TABLE("vm-time", 1, time_fields);
 
 struct section {
