@@ -86,8 +86,11 @@ static uint64_t rig_port_read(struct device *d, uint64_t off, unsigned size)
 	return rig_seen(d, false, false, off, size, 0);
 }
 
+/* Port 0x1f is the guest's way to lower the level of wire 1. */
 static void rig_port_write(struct device *d, uint64_t off, unsigned size, uint64_t val)
 {
+	if (off == 15)
+		irq_set(d->irq[1], false);
 	rig_seen(d, true, false, off, size, val);
 }
 

@@ -21,7 +21,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 
-#define RING_MIN 64u
+#define RING_MIN 1024u /* KVM keeps up to 576 entries in reserve */
 #define RING_MAX 65536u
 
 static int option_set(struct kvm_options *o, const char *key, const char *value, struct err *e)
@@ -123,6 +123,9 @@ static int enable_dirty(struct kvm_vm *kvm, struct err *e)
 	if (bytes > max)
 		return err_set(e, -EINVAL, "dirty-ring: this host's KVM takes at most %llu entries",
 			       (unsigned long long)(max / sizeof(struct kvm_dirty_gfn)));
+	if (!strcmp(kvm_module(), "kvm_pvm"))
+		log_warn("dirty-ring: kvm_pvm overruns the ring while it emulates kernel mode; pages "
+			 "can be lost");
 	return kvm_enable_cap(kvm->fd, cap, bytes, 0, e);
 }
 
