@@ -7,13 +7,17 @@ HEADER_OKS := $(HEADERS:%.h=$(O)/lint/%.h.ok)
 TIDY_OKS := $(SRCS:%.c=$(O)/tidy/%.c.ok)
 LINTS := lint-layers lint-text lint-functions lint-headers lint-symbols lint-shell lint-cppcheck
 
-.PHONY: lint tidy $(LINTS)
+.PHONY: lint tidy format $(LINTS)
 ## lint          layers, text, sizes, headers, symbols, shellcheck, cppcheck
 lint:
 	@tools/install-deps ci
 	$(SUBMAKE) -k $(LINTS)
 ## tidy          clang-tidy, with the reasons in .clang-tidy
 tidy: $(TIDY_OKS)
+
+## format        clang-format over all C files
+format:
+	$(Q)tools/check-text --list | grep '\.[ch]$$' | xargs clang-format -i
 
 lint-layers:
 	@echo "  LINT  layers"
