@@ -55,7 +55,8 @@ struct boot_multiboot {
 
 struct boot_image {
 	enum boot_format format;
-	char what[160]; /* for messages and `lodge info`: "Linux 6.1.0-… bzImage, lz4, relocatable" */
+	char what[160]; /* for messages and `lodge info`: "Linux 6.1.0-… bzImage, lz4, relocatable"
+			 */
 	struct boot_file file;
 	enum pack outer; /* compression around the whole file */
 	struct elf elf;	 /* ELF formats, and what is inside a bzImage (bz.pack not PACK_NONE) */

@@ -96,7 +96,8 @@ static int check_fields(struct boot_image *img, uint64_t size, struct err *e)
 	uint64_t need = bz->pm_off + bz->pm_len;
 
 	if (need > size + PADDING)
-		return err_set(e, -EINVAL, "is a Linux bzImage that is cut short: it has %llu of %llu bytes",
+		return err_set(e, -EINVAL,
+			       "is a Linux bzImage that is cut short: it has %llu of %llu bytes",
 			       (unsigned long long)size, (unsigned long long)need);
 	bz->pm_len = MIN(bz->pm_len, size - bz->pm_off);
 	if (bz->alignment == 0)
@@ -106,8 +107,9 @@ static int check_fields(struct boot_image *img, uint64_t size, struct err *e)
 		return err_set(e, -EINVAL, "is a Linux bzImage with a damaged header");
 	if (bz->payload_len && (bz->payload_off - bz->pm_off > bz->pm_len ||
 				bz->payload_len > bz->pm_len - (bz->payload_off - bz->pm_off)))
-		return err_set(e, -EINVAL,
-			       "is a Linux bzImage with a damaged header: its payload is not in the file");
+		return err_set(
+			e, -EINVAL,
+			"is a Linux bzImage with a damaged header: its payload is not in the file");
 	return 0;
 }
 
@@ -137,9 +139,10 @@ static int open_payload(struct boot_image *img, const struct boot_src *src, stru
 		return r;
 	bz->unpacked_len = le32_load(head);
 	if (bz->unpacked_len > limit || bz->unpacked_len < 64)
-		return err_set(e, -EINVAL,
-			       "is a Linux bzImage that is damaged: its kernel would unpack to %llu bytes",
-			       (unsigned long long)bz->unpacked_len);
+		return err_set(
+			e, -EINVAL,
+			"is a Linux bzImage that is damaged: its kernel would unpack to %llu bytes",
+			(unsigned long long)bz->unpacked_len);
 	if (p != PACK_GZIP)
 		bz->payload_len -= 4;
 	r = unpack_head(src, bz->payload_off, bz->payload_len, p, head,
@@ -174,15 +177,18 @@ int boot_recognise_bzimage(struct boot_image *img, const uint8_t *head, size_t n
 	char release[48];
 	int r;
 
-	if (n < H_END || le16_load(head + H_BOOT_FLAG) != 0xaa55 || memcmp(head + H_MAGIC, "HdrS", 4) != 0)
+	if (n < H_END || le16_load(head + H_BOOT_FLAG) != 0xaa55 ||
+	    memcmp(head + H_MAGIC, "HdrS", 4) != 0)
 		return 0;
 	bz->version = le16_load(head + H_VERSION);
 	if (bz->version < 0x206)
 		return err_set(e, -EINVAL,
-			       "is a Linux kernel of boot protocol %u.%02u; 2.06 (Linux 2.6.22) or later is needed",
+			       "is a Linux kernel of boot protocol %u.%02u; 2.06 (Linux 2.6.22) or "
+			       "later is needed",
 			       bz->version >> 8, bz->version & 0xff);
 	if (!(head[H_LOADFLAGS] & LOADED_HIGH))
-		return err_set(e, -EINVAL, "is a Linux zImage, which loads below 1 MiB; a bzImage is needed");
+		return err_set(e, -EINVAL,
+			       "is a Linux zImage, which loads below 1 MiB; a bzImage is needed");
 	take_fields(img, head);
 	r = check_fields(img, size, e);
 	if (!r && src)

@@ -30,13 +30,13 @@ static const struct {
 	uint16_t id;
 	const char *name;
 } machines[] = {
-	{2, "SPARC"},	    {3, "i386"},	{4, "m68k"},	     {8, "MIPS"},
-	{15, "PA-RISC"},    {20, "PowerPC"},	{21, "PowerPC 64"},  {22, "s390"},
-	{40, "arm"},	    {42, "SuperH"},	{43, "SPARC 64"},    {50, "IA-64"},
-	{62, "x86-64"},	    {83, "AVR"},	{92, "OpenRISC"},    {93, "ARC"},
-	{94, "Xtensa"},	    {113, "Nios II"},	{164, "Hexagon"},    {183, "arm64"},
-	{189, "MicroBlaze"}, {195, "ARCv2"},	{243, "RISC-V"},     {247, "BPF"},
-	{252, "C-SKY"},	    {258, "LoongArch"}, {0x9026, "Alpha"},
+	{2, "SPARC"},	     {3, "i386"},	 {4, "m68k"},	     {8, "MIPS"},
+	{15, "PA-RISC"},     {20, "PowerPC"},	 {21, "PowerPC 64"}, {22, "s390"},
+	{40, "arm"},	     {42, "SuperH"},	 {43, "SPARC 64"},   {50, "IA-64"},
+	{62, "x86-64"},	     {83, "AVR"},	 {92, "OpenRISC"},   {93, "ARC"},
+	{94, "Xtensa"},	     {113, "Nios II"},	 {164, "Hexagon"},   {183, "arm64"},
+	{189, "MicroBlaze"}, {195, "ARCv2"},	 {243, "RISC-V"},    {247, "BPF"},
+	{252, "C-SKY"},	     {258, "LoongArch"}, {0x9026, "Alpha"},
 };
 
 /* A program header, the fields that both classes have. */
@@ -88,10 +88,11 @@ static int add_segment(struct elf *elf, const struct phdr *h, uint64_t size, str
 	unsigned i;
 
 	if (ADD_OVERFLOWS(h->off, h->len, &file_end) || file_end > size)
-		return err_set(e, -EINVAL,
-			       "is cut short: a segment of %llu bytes at %llu is not in its %llu bytes",
-			       (unsigned long long)h->len, (unsigned long long)h->off,
-			       (unsigned long long)size);
+		return err_set(
+			e, -EINVAL,
+			"is cut short: a segment of %llu bytes at %llu is not in its %llu bytes",
+			(unsigned long long)h->len, (unsigned long long)h->off,
+			(unsigned long long)size);
 	if (h->mem_len < h->len)
 		return err_set(e, -EINVAL, "has a segment with more bytes than memory for them");
 	if (ADD_OVERFLOWS(h->paddr, h->mem_len, &mem_end) || mem_end > ADDR_MAX)
@@ -111,7 +112,8 @@ static int add_segment(struct elf *elf, const struct phdr *h, uint64_t size, str
  * The entry of some kernels is a virtual address: it then lies in no segment's physical range and
  * in one's virtual range.
  */
-static gpa_t physical_entry(uint64_t entry, const uint8_t *table, unsigned n, size_t each, bool is64)
+static gpa_t physical_entry(uint64_t entry, const uint8_t *table, unsigned n, size_t each,
+			    bool is64)
 {
 	gpa_t translated = entry;
 
@@ -206,7 +208,8 @@ int elf_parse(struct elf *elf, const uint8_t *head, size_t n, uint64_t size, str
 	return 0;
 }
 
-/* The descriptor of the note that is wanted, 4 or 8 bytes, or 0.  Names and data are padded to 4. */
+/* The descriptor of the note that is wanted, 4 or 8 bytes, or 0.  Names and data are padded to 4.
+ */
 static gpa_t search_notes(const uint8_t *p, size_t n)
 {
 	size_t pos = 0;

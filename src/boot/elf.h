@@ -19,14 +19,15 @@ struct elf_segment {
 struct elf {
 	bool is64;
 	uint16_t machine, type;
-	gpa_t entry;	/* as in the header, turned into a physical address if it is a virtual one */
-	struct elf_segment seg[ELF_SEGMENTS_MAX]; /* ascending addresses, none overlap, none empty */
+	gpa_t entry; /* as in the header, turned into a physical address if it is a virtual one */
+	struct elf_segment
+		seg[ELF_SEGMENTS_MAX]; /* ascending addresses, none overlap, none empty */
 	unsigned n_segs;
 	uint64_t note_off[4], note_len[4]; /* PT_NOTE */
 	unsigned n_notes;
-	uint64_t end;	   /* file offset behind the last segment and the section headers */
+	uint64_t end;	       /* file offset behind the last segment and the section headers */
 	gpa_t lowest, highest; /* of the segments: first byte, byte behind the last */
-	bool program;	   /* it is meant for an operating system: has PT_INTERP, PT_DYNAMIC or PT_TLS */
+	bool program; /* it is meant for an operating system: has PT_INTERP, PT_DYNAMIC or PT_TLS */
 };
 
 /* Bytes from the start of a file that elf_parse can use. */

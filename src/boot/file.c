@@ -41,7 +41,8 @@ static int take_stamp(struct boot_file *f, struct err *e)
 	if (!S_ISREG(st.st_mode)) {
 		err_set(e, S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL, "%s: is %s", f->path,
 			kind_of(st.st_mode));
-		return err_hint(e, "a regular file is needed: it is read again when the guest resets");
+		return err_hint(e,
+				"a regular file is needed: it is read again when the guest resets");
 	}
 	if (st.st_size <= 0)
 		return err_set(e, -EINVAL, "%s: is empty", f->path);
@@ -90,7 +91,8 @@ int boot_file_check(const struct boot_file *f, struct err *e)
 		return err_errno(e, -errno, "%s: cannot be examined", f->path);
 	if ((uint64_t)st.st_size == f->size && stamp_ns(st.st_mtim) == f->mtime_ns)
 		return 0;
-	err_set(e, -ESTALE, "%s: was changed since the VM was started, and a reset would load other bytes",
+	err_set(e, -ESTALE,
+		"%s: was changed since the VM was started, and a reset would load other bytes",
 		f->path);
 	return err_hint(e, "start the VM again to boot the new file");
 }
@@ -132,6 +134,7 @@ int boot_err_about(struct err *e, const char *subject)
 	if (!e)
 		return -EINVAL;
 	str_copy(msg, sizeof(msg), e->msg);
-	snprintf(e->msg, sizeof(e->msg), "%s %.*s", subject, (int)(sizeof(e->msg) - strlen(subject) - 2), msg);
+	snprintf(e->msg, sizeof(e->msg), "%s %.*s", subject,
+		 (int)(sizeof(e->msg) - strlen(subject) - 2), msg);
 	return e->code;
 }

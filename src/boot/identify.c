@@ -45,7 +45,8 @@ static const struct mark {
 	{0x36, 5, "FAT16", "a FAT file system image", NULL, false},
 	{0x52, 5, "FAT32", "a FAT file system image", NULL, false},
 	{3, 4, "NTFS", "an NTFS file system image", NULL, false},
-	{0, 8, "!<arch>\n", "a Debian package or an ar archive", HINT_PACKAGE, false},
+	{0, 21, "!<arch>\ndebian-binary", "a Debian package", HINT_PACKAGE, false},
+	{0, 8, "!<arch>\n", "an ar archive", NULL, false},
 	{0, 4, "\xed\xab\xee\xdb", "an RPM package", NULL, false},
 	{257, 5, "ustar", "a tar archive", NULL, false},
 	{0, 4, "PK\3\4", "a zip archive", NULL, false},
@@ -96,7 +97,8 @@ static bool identify_pe(const uint8_t *head, size_t n, struct identity *id)
 	}
 	/* Subsystem, in the optional header; 10 to 13 are EFI's [PE format]. */
 	snprintf(id->what, sizeof(id->what), "%s for %s (PE)",
-		 head[pe + 92] >= 10 && head[pe + 92] <= 13 ? "an EFI program" : "a Windows program",
+		 head[pe + 92] >= 10 && head[pe + 92] <= 13 ? "an EFI program"
+							    : "a Windows program",
 		 pe_machine(le16_load(head + pe + 4)));
 	id->hint = "EFI programs need firmware, which this machine does not have";
 	return true;
@@ -148,7 +150,8 @@ static bool identify_mbr(const uint8_t *head, size_t n, struct identity *id)
 		if (p[4])
 			used++;
 	}
-	set(id, used >= 1 && used <= 4 ? "a disk image with an MBR partition table" : "a boot sector",
+	set(id,
+	    used >= 1 && used <= 4 ? "a disk image with an MBR partition table" : "a boot sector",
 	    "a flat real-mode binary is started with --raw FILE");
 	return true;
 }

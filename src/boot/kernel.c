@@ -22,8 +22,9 @@
 #define ET_EXEC	  2
 #define ET_DYN	  3
 
-#define ACCEPTED                                                                                   \
-	"a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot kernel, each compressed or not"
+#define ACCEPTED                                                                          \
+	"a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot kernel, each " \
+	"compressed or not"
 
 #define RAW_MAX MIB(1) /* real mode reaches no higher */
 
@@ -36,7 +37,8 @@ static const char *packed_file(enum pack p, char *buf, size_t n)
 {
 	const char *name = pack_name(p);
 
-	snprintf(buf, n, "%s %s-compressed file", name[0] == 'l' || name[0] == 'x' ? "an" : "a", name);
+	snprintf(buf, n, "%s %s-compressed file", name[0] == 'l' || name[0] == 'x' ? "an" : "a",
+		 name);
 	return buf;
 }
 
@@ -49,9 +51,9 @@ static int refuse(const uint8_t *head, size_t n, uint64_t size, enum pack outer,
 		packed_file(outer, packed, sizeof(packed));
 	identify(head, n, size, &id);
 	if (!id.what[0])
-		err_set(e, -EINVAL, "is %s%snot a kernel: %s (it begins with %02x %02x %02x %02x)", packed,
-			outer ? " but " : "", ACCEPTED, head[0], n > 1 ? head[1] : 0, n > 2 ? head[2] : 0,
-			n > 3 ? head[3] : 0);
+		err_set(e, -EINVAL, "is %s%snot a kernel: %s (it begins with %02x %02x %02x %02x)",
+			packed, outer ? " but " : "", ACCEPTED, head[0], n > 1 ? head[1] : 0,
+			n > 2 ? head[2] : 0, n > 3 ? head[3] : 0);
 	else
 		err_set(e, -EINVAL, "is %s%s%s; %s", packed, outer ? " that holds " : "", id.what,
 			id.foreign ? "this machine is x86-64" : ACCEPTED);
@@ -62,8 +64,8 @@ static int refuse(const uint8_t *head, size_t n, uint64_t size, enum pack outer,
 
 static void describe_elf(struct boot_image *img)
 {
-	snprintf(img->what, sizeof(img->what), "%s kernel (ELF%s)", img->elf.is64 ? "x86-64" : "i386",
-		 img->pvh_entry ? ", PVH" : "");
+	snprintf(img->what, sizeof(img->what), "%s kernel (ELF%s)",
+		 img->elf.is64 ? "x86-64" : "i386", img->pvh_entry ? ", PVH" : "");
 }
 
 /*
@@ -100,11 +102,14 @@ static int recognise_elf(struct boot_image *img, const uint8_t *head, size_t n, 
 	if (r)
 		return r;
 	if (img->elf.program && !img->pvh_unknown)
-		return err_set(e, -EINVAL, "is a program for an operating system (ELF), not a kernel; " ACCEPTED);
+		return err_set(
+			e, -EINVAL,
+			"is a program for an operating system (ELF), not a kernel; " ACCEPTED);
 	if (img->elf.is64 || img->pvh_unknown)
 		return 1;
-	return err_set(e, -EINVAL,
-		       "is a 32-bit ELF file with neither a PVH note nor a multiboot header; " ACCEPTED);
+	return err_set(
+		e, -EINVAL,
+		"is a 32-bit ELF file with neither a PVH note nor a multiboot header; " ACCEPTED);
 }
 
 int boot_recognise_plain(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
@@ -207,7 +212,8 @@ int boot_image_open_raw(const char *path, gpa_t addr, struct boot_image **out, s
 
 	*out = NULL;
 	if (addr >= RAW_MAX)
-		return err_set(e, -EINVAL, "%s: cannot start at %#llx: real mode reaches addresses below 1 MiB",
+		return err_set(e, -EINVAL,
+			       "%s: cannot start at %#llx: real mode reaches addresses below 1 MiB",
 			       path, (unsigned long long)addr);
 	r = open_image(path, out, e);
 	if (r)

@@ -8,8 +8,8 @@
 #include "boot/recognise.h"
 
 #define MAGIC	   0x1badb002u
-#define SEARCH	   8192u  /* the header is in the first 8192 bytes, at a multiple of 4 */
-#define F_KNOWN	   0x7u   /* of the flags that must be understood, bits 15 to 0 */
+#define SEARCH	   8192u /* the header is in the first 8192 bytes, at a multiple of 4 */
+#define F_KNOWN	   0x7u	 /* of the flags that must be understood, bits 15 to 0 */
 #define F_ADDRESS  (1u << 16)
 #define HEADER_MIN 12u
 #define HEADER_MAX 32u
@@ -43,7 +43,8 @@ static int take_addresses(struct boot_image *img, const uint8_t *h, size_t n, ui
 	mb->entry_addr = le32_load(h + 28);
 	back = (uint64_t)mb->header_addr - mb->load_addr;
 	if (mb->header_addr < mb->load_addr || back > mb->header_off)
-		return err_set(e, -EINVAL, "is a multiboot kernel whose load address is not in the file");
+		return err_set(e, -EINVAL,
+			       "is a multiboot kernel whose load address is not in the file");
 	s->addr = mb->load_addr;
 	s->off = mb->header_off - back;
 	if (mb->load_end_addr)
@@ -51,7 +52,8 @@ static int take_addresses(struct boot_image *img, const uint8_t *h, size_t n, ui
 	else /* to the end of the file, which is not known yet if it is compressed */
 		len = img->outer ? 0 : size - s->off;
 	if (mb->load_end_addr && (mb->load_end_addr <= mb->load_addr || len > size - s->off))
-		return err_set(e, -EINVAL, "is a multiboot kernel that is cut short: it has %llu of %llu bytes",
+		return err_set(e, -EINVAL,
+			       "is a multiboot kernel that is cut short: it has %llu of %llu bytes",
 			       (unsigned long long)size, (unsigned long long)(s->off + len));
 	s->len = len;
 	s->mem_len = len;
@@ -75,8 +77,10 @@ int boot_recognise_multiboot(struct boot_image *img, const uint8_t *head, size_t
 		return 0;
 	mb->flags = le32_load(head + mb->header_off + 4);
 	if (mb->flags & 0xffff & ~F_KNOWN)
-		return err_set(e, -EINVAL, "is a multiboot kernel that asks for features %#x, which are not known",
-			       mb->flags & 0xffff & ~F_KNOWN);
+		return err_set(
+			e, -EINVAL,
+			"is a multiboot kernel that asks for features %#x, which are not known",
+			mb->flags & 0xffff & ~F_KNOWN);
 	if (mb->flags & F_ADDRESS) {
 		img->elf = (struct elf){.machine = 3};
 		r = take_addresses(img, head + mb->header_off, n - mb->header_off, size, e);

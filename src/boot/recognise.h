@@ -20,7 +20,8 @@ int boot_recognise(struct boot_image *img, const struct boot_src *src, struct er
 int boot_recognise_plain(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
 			 const struct boot_src *src, struct err *e) MUST_CHECK;
 
-/* The single formats: 1 if it is this one and usable, 0 if it is another, -errno if it is unusable. */
+/* The single formats: 1 if it is this one and usable, 0 if it is another, -errno if it is unusable.
+ */
 int boot_recognise_bzimage(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
 			   const struct boot_src *src, struct err *e) MUST_CHECK;
 int boot_recognise_multiboot(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,

@@ -62,7 +62,8 @@ static bool looks_right(enum pack p, const uint8_t *head, size_t n)
 enum pack pack_recognise(const uint8_t *head, size_t n)
 {
 	for (unsigned p = PACK_NONE + 1; p < PACK_COUNT; p++) {
-		if (n >= formats[p].magic_len && !memcmp(head, formats[p].magic, formats[p].magic_len) &&
+		if (n >= formats[p].magic_len &&
+		    !memcmp(head, formats[p].magic, formats[p].magic_len) &&
 		    looks_right((enum pack)p, head, n))
 			return (enum pack)p;
 	}
@@ -200,8 +201,12 @@ int unpack(const struct boot_src *src, uint64_t off, uint64_t len, enum pack p, 
 	   size_t cap, size_t *out, struct err *e)
 {
 	struct unpack_job j = {
-		.src = src, .off = off, .end = clamp_end(src, off, len),
-		.dst = dst, .cap = cap, .e = e,
+		.src = src,
+		.off = off,
+		.end = clamp_end(src, off, len),
+		.dst = dst,
+		.cap = cap,
+		.e = e,
 	};
 
 	return run(&j, p, out);
@@ -211,8 +216,13 @@ int unpack_head(const struct boot_src *src, uint64_t off, uint64_t len, enum pac
 		size_t want, size_t *out, struct err *e)
 {
 	struct unpack_job j = {
-		.src = src, .off = off, .end = clamp_end(src, off, len),
-		.dst = dst, .cap = want, .head = true, .e = e,
+		.src = src,
+		.off = off,
+		.end = clamp_end(src, off, len),
+		.dst = dst,
+		.cap = want,
+		.head = true,
+		.e = e,
 	};
 
 	return run(&j, p, out);

@@ -12,14 +12,14 @@
 
 enum pack {
 	PACK_NONE,
-	PACK_GZIP,  /* RFC 1952 */
+	PACK_GZIP, /* RFC 1952 */
 	PACK_BZIP2,
-	PACK_LZMA,  /* lzma-alone */
+	PACK_LZMA, /* lzma-alone */
 	PACK_XZ,
-	PACK_LZO,   /* lzop's container */
-	PACK_LZ4,   /* the current frame */
+	PACK_LZO,	 /* lzop's container */
+	PACK_LZ4,	 /* the current frame */
 	PACK_LZ4_LEGACY, /* the frame that the kernel's build uses */
-	PACK_ZSTD,  /* RFC 8878 */
+	PACK_ZSTD,	 /* RFC 8878 */
 	PACK_COUNT
 };
 

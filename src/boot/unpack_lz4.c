@@ -17,8 +17,9 @@
 
 #define LEGACY_MAGIC	 0x184c2102u
 #define LEGACY_BLOCK	 MIB(8)
-#define LEGACY_BLOCK_MAX (LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16) /* what does not compress grows */
-#define HEAD_INPUT	 KIB(32)
+#define LEGACY_BLOCK_MAX (LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16) /* what does not compress grows \
+								   */
+#define HEAD_INPUT KIB(32)
 
 struct legacy {
 	struct unpack_job *j;
@@ -64,8 +65,8 @@ static int legacy_head(struct legacy *l, size_t n)
 		r = legacy_input(l, take, &in);
 		if (r)
 			return r;
-		made = LZ4_decompress_safe_partial((const char *)in, (char *)j->dst + j->out, (int)take,
-						   (int)want, (int)want);
+		made = LZ4_decompress_safe_partial((const char *)in, (char *)j->dst + j->out,
+						   (int)take, (int)want, (int)want);
 		if (take == n || (made >= 0 && (size_t)made == want))
 			break;
 	}
@@ -92,8 +93,9 @@ static int legacy_block(struct legacy *l, size_t n)
 				   (int)MIN(room, LEGACY_BLOCK));
 	if (made < 0) {
 		/* One answer stands for damage and for a buffer that is too small. */
-		return room < LEGACY_BLOCK ? err_set(j->e, -E2BIG, "is damaged or longer than it says")
-					   : unpack_damaged(j->e);
+		return room < LEGACY_BLOCK
+			       ? err_set(j->e, -E2BIG, "is damaged or longer than it says")
+			       : unpack_damaged(j->e);
 	}
 	j->off += n;
 	j->out += (size_t)made;

@@ -43,7 +43,8 @@ static int lzma_step(void *decoder, struct unpack_stream *s, struct err *e)
 	case LZMA_BUF_ERROR: return 0;
 	case LZMA_MEM_ERROR: return err_nomem(e, (size_t)lzma_memusage(z), "the window");
 	case LZMA_MEMLIMIT_ERROR:
-		return err_set(e, -E2BIG, "needs %llu MiB of memory to unpack, more than the %llu MiB allowed",
+		return err_set(e, -E2BIG,
+			       "needs %llu MiB of memory to unpack, more than the %llu MiB allowed",
 			       (unsigned long long)(lzma_memusage(z) >> 20),
 			       (unsigned long long)(WINDOW_MAX >> 20));
 	default: return unpack_damaged(e);

@@ -108,7 +108,8 @@ static int block(struct lzop *z, uint32_t n, uint32_t packed, const uint32_t *su
 		return r;
 	if (packed < n) {
 		if (!sums_match(z->flags, F_ADLER32_C, F_CRC32_C, sums_c, z->in, packed) ||
-		    lzo1x_decompress_safe(z->in, packed, z->out, &made, NULL) != LZO_E_OK || made != n)
+		    lzo1x_decompress_safe(z->in, packed, z->out, &made, NULL) != LZO_E_OK ||
+		    made != n)
 			return unpack_damaged(j->e);
 		from = z->out;
 	}

@@ -17,8 +17,7 @@
 static int zstd_error(const struct unpack_job *j, struct err *e, size_t r)
 {
 	switch (ZSTD_getErrorCode(r)) {
-	case ZSTD_error_dstSize_tooSmall:
-		return j ? unpack_too_much(j) : unpack_damaged(e);
+	case ZSTD_error_dstSize_tooSmall: return j ? unpack_too_much(j) : unpack_damaged(e);
 	case ZSTD_error_srcSize_wrong: return unpack_early(e);
 	case ZSTD_error_memory_allocation: return err_nomem(e, MIB(1), "the window");
 	case ZSTD_error_frameParameter_windowTooLarge:

@@ -6,6 +6,7 @@
 #define LODGE_TESTS_BOOT_BUILD_H
 
 #include <bzlib.h>
+#include <ftw.h>
 #include <lz4.h>
 #include <lz4frame.h>
 #include <lzma.h>
@@ -164,7 +165,8 @@ static inline struct blob pack_lzma(const struct blob *in, bool alone)
 	struct blob out = {0};
 
 	lzma_lzma_preset(&opt, 1);
-	if ((alone ? lzma_alone_encoder(&z, &opt) : lzma_easy_encoder(&z, 1, LZMA_CHECK_CRC32)) != LZMA_OK)
+	if ((alone ? lzma_alone_encoder(&z, &opt) : lzma_easy_encoder(&z, 1, LZMA_CHECK_CRC32)) !=
+	    LZMA_OK)
 		abort();
 	z.next_in = in->p;
 	z.avail_in = in->n;
@@ -191,7 +193,8 @@ static inline struct blob pack_blob(const struct blob *in, enum pack p)
 	case PACK_BZIP2:
 		bz_n = (unsigned)(in->n + in->n / 100 + 600);
 		blob_grow(&out, bz_n);
-		if (BZ2_bzBuffToBuffCompress((char *)out.p, &bz_n, (char *)in->p, (unsigned)in->n, 9, 0, 0))
+		if (BZ2_bzBuffToBuffCompress((char *)out.p, &bz_n, (char *)in->p, (unsigned)in->n,
+					     9, 0, 0))
 			abort();
 		out.n = bz_n;
 		return out;
@@ -236,16 +239,20 @@ static inline const char *build_file(const char *name, const void *data, size_t 
 	return path;
 }
 
+static inline int build_remove(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st;
+	(void)kind;
+	(void)ftw;
+	return remove(path);
+}
+
 static inline int build_cleanup(void **state)
 {
-	char cmd[128];
-
 	(void)state;
 	if (!build_folder[0])
 		return 0;
-	snprintf(cmd, sizeof(cmd), "rm -rf '%s'", build_folder);
-	build_folder[0] = 0;
-	return system(cmd);
+	return nftw(build_folder, build_remove, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 /* An ELF file: segments as given, data filled with a byte each. */
@@ -318,7 +325,8 @@ static inline struct blob build_elf(const struct build_elf *d)
 	if (d->extra_type)
 		build_phdr(&b, d->is32, d->extra_type, 0, &(struct build_seg){0});
 	if (d->pvh)
-		build_phdr(&b, d->is32, 4, b.n + each, &(struct build_seg){.len = 20, .mem_len = 20});
+		build_phdr(&b, d->is32, 4, b.n + each,
+			   &(struct build_seg){.len = 20, .mem_len = 20});
 	if (d->pvh) {
 		blob_le32(&b, 4);
 		blob_le32(&b, 4);

@@ -8,8 +8,9 @@
 #include "boot/kernel.h"
 #include "boot_build.h"
 
-#define ACCEPTED                                                                                   \
-	"; a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot kernel, each compressed or not"
+#define ACCEPTED                                                                            \
+	"; a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot kernel, each " \
+	"compressed or not"
 
 /* Opens the bytes as a kernel; NULL and the message without the path in @e if it is refused. */
 static struct boot_image *open_bytes(const void *p, size_t n, struct err *e)
@@ -83,9 +84,11 @@ static void a_pvh_note_is_found_in_both_classes(void **state)
 	boot_image_close(img);
 	blob_free(&b);
 
-	b = build_elf(&(struct build_elf){
-		.is32 = true, .entry = 0x100000, .pvh = 0x100020, .n_segs = 1,
-		.seg = {{0x100000, 0x100000, 64, 64, 0}}});
+	b = build_elf(&(struct build_elf){.is32 = true,
+					  .entry = 0x100000,
+					  .pvh = 0x100020,
+					  .n_segs = 1,
+					  .seg = {{0x100000, 0x100000, 64, 64, 0}}});
 	img = open_bytes(b.p, b.n, &e);
 	assert_non_null(img);
 	assert_int_equal(img->format, BOOT_FORMAT_ELF32);
@@ -96,9 +99,10 @@ static void a_pvh_note_is_found_in_both_classes(void **state)
 
 static void an_entry_that_is_virtual_becomes_physical(void **state)
 {
-	struct blob b = build_elf(&(struct build_elf){
-		.entry = 0xffffffff80200040, .n_segs = 1,
-		.seg = {{0x200000, 0xffffffff80200000, 100, 100, 0}}});
+	struct blob b = build_elf(
+		&(struct build_elf){.entry = 0xffffffff80200040,
+				    .n_segs = 1,
+				    .seg = {{0x200000, 0xffffffff80200000, 100, 100, 0}}});
 	struct boot_image *img;
 	struct err e;
 
@@ -116,15 +120,17 @@ static void a_bzimage_shows_the_kernel_inside_in_every_compression(void **state)
 		enum pack p;
 		const char *what;
 	} packs[] = {
-		{PACK_GZIP, "gzip"}, {PACK_BZIP2, "bzip2"},	{PACK_LZMA, "lzma"}, {PACK_XZ, "xz"},
+		{PACK_GZIP, "gzip"}, {PACK_BZIP2, "bzip2"},    {PACK_LZMA, "lzma"}, {PACK_XZ, "xz"},
 		{PACK_LZO, "lzo"},   {PACK_LZ4_LEGACY, "lz4"}, {PACK_ZSTD, "zstd"},
 	};
 	struct blob inside = small_elf(0);
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(packs); i++) {
-		struct blob b = build_bz(&(struct build_bz){
-			.pack = packs[i].p, .inside = inside, .pref = 0x1000000, .init_size = 0x300000});
+		struct blob b = build_bz(&(struct build_bz){.pack = packs[i].p,
+							    .inside = inside,
+							    .pref = 0x1000000,
+							    .init_size = 0x300000});
 		struct boot_image *img;
 		char what[160];
 		struct err e;
@@ -140,7 +146,8 @@ static void a_bzimage_shows_the_kernel_inside_in_every_compression(void **state)
 		assert_int_equal(img->initrd_max, 0x7fffffff);
 		assert_true(img->bz.entry64);
 		snprintf(what, sizeof(what),
-			 "Linux 6.1.0-test (bzImage, boot protocol 2.15, %s, relocatable)", packs[i].what);
+			 "Linux 6.1.0-test (bzImage, boot protocol 2.15, %s, relocatable)",
+			 packs[i].what);
 		assert_string_equal(img->what, what);
 		boot_image_close(img);
 		blob_free(&b);
@@ -160,7 +167,8 @@ static void a_bzimage_with_an_unknown_payload_is_left_to_its_own_decompressor(vo
 	img = open_bytes(b.p, b.n, &e);
 	assert_non_null(img);
 	assert_int_equal(img->bz.pack, PACK_NONE);
-	assert_string_equal(img->what, "Linux 6.1.0-test (bzImage, boot protocol 2.15, relocatable)");
+	assert_string_equal(img->what,
+			    "Linux 6.1.0-test (bzImage, boot protocol 2.15, relocatable)");
 	boot_image_close(img);
 	blob_free(&b);
 	blob_free(&inside);
@@ -175,7 +183,9 @@ static void put_multiboot(uint8_t *p, uint32_t flags)
 
 static void multiboot_is_found_by_its_header_in_elf_and_in_flat_files(void **state)
 {
-	struct build_elf d = {.is32 = true, .entry = 0x10000c, .n_segs = 1,
+	struct build_elf d = {.is32 = true,
+			      .entry = 0x10000c,
+			      .n_segs = 1,
 			      .seg = {{0x100000, 0x100000, 4096, 8192, 0}}};
 	struct blob b = build_elf(&d);
 	struct boot_image *img;
@@ -262,13 +272,15 @@ static void kernels_of_other_machines_are_named(void **state)
 	b = (struct blob){image, sizeof(image)};
 	z = pack_blob(&b, PACK_GZIP);
 	refused(z.p, z.n,
-		"is a gzip-compressed file that holds an arm64 Linux kernel (Image); this machine is x86-64");
+		"is a gzip-compressed file that holds an arm64 Linux kernel (Image); this machine "
+		"is x86-64");
 	blob_free(&z);
 	memcpy(image + 56, "RSC\x05", 4);
 	refused(image, sizeof(image), "is a RISC-V Linux kernel (Image); this machine is x86-64");
 	for (size_t i = 0; i < ARRAY_LEN(elfs); i++) {
-		b = build_elf(&(struct build_elf){
-			.machine = elfs[i].machine, .n_segs = 1, .seg = {{0x1000, 0x1000, 16, 16, 0}}});
+		b = build_elf(&(struct build_elf){.machine = elfs[i].machine,
+						  .n_segs = 1,
+						  .seg = {{0x1000, 0x1000, 16, 16, 0}}});
 		refused(b.p, b.n, elfs[i].msg);
 		blob_free(&b);
 	}
@@ -295,7 +307,7 @@ static void what_is_no_kernel_is_named(void **state)
 		{0, "XFSB", 4, "an XFS file system image"},
 		{512, "EFI PART", 8, "a disk image with a GPT partition table"},
 		{0, "070701000001", 12, "a cpio archive (an initrd)"},
-		{0, "!<arch>\ndebian-binary", 21, "a Debian package or an ar archive"},
+		{0, "!<arch>\ndebian-binary", 21, "a Debian package"},
 		{257, "ustar", 5, "a tar archive"},
 		{0, "PK\3\4", 4, "a zip archive"},
 		{0, "\xd0\x0d\xfe\xed", 4, "a device tree or FIT image"},
@@ -330,7 +342,8 @@ static void scripts_texts_and_zeros_are_named(void **state)
 	refused(b.p, b.n, "is a file that begins with 65664 zeros" ACCEPTED);
 	blob_free(&b);
 	refused("\x01\x02\xfe\xff", 4,
-		"is not a kernel: a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot kernel, "
+		"is not a kernel: a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a "
+		"multiboot kernel, "
 		"each compressed or not (it begins with 01 02 fe ff)");
 }
 
@@ -377,18 +390,22 @@ static void an_initrd_given_as_a_kernel_gets_a_hint(void **state)
 	blob_grow(&cpio, 600);
 	z = pack_blob(&cpio, PACK_GZIP);
 	assert_null(open_bytes(z.p, z.n, &e));
-	assert_string_equal(e.msg, "is a gzip-compressed file that holds a cpio archive (an initrd)" ACCEPTED);
+	assert_string_equal(
+		e.msg, "is a gzip-compressed file that holds a cpio archive (an initrd)" ACCEPTED);
 	assert_string_equal(e.hint, "an initrd is given with --initrd, beside a kernel");
 	blob_free(&z);
 	z = pack_blob(&cpio, PACK_ZSTD);
-	refused(z.p, z.n, "is a zstd-compressed file that holds a cpio archive (an initrd)" ACCEPTED);
+	refused(z.p, z.n,
+		"is a zstd-compressed file that holds a cpio archive (an initrd)" ACCEPTED);
 	blob_free(&z);
 	blob_free(&cpio);
 }
 
 static void programs_modules_and_old_elf_files_are_told_from_kernels(void **state)
 {
-	struct build_elf d = {.entry = 0x401000, .n_segs = 1, .extra_type = 7,
+	struct build_elf d = {.entry = 0x401000,
+			      .n_segs = 1,
+			      .extra_type = 7,
 			      .seg = {{0x400000, 0x400000, 5000, 5000, 0}}};
 	struct blob b = build_elf(&d);
 
@@ -401,7 +418,8 @@ static void programs_modules_and_old_elf_files_are_told_from_kernels(void **stat
 	blob_free(&b);
 	d = (struct build_elf){.is32 = true, .n_segs = 1, .seg = {{0x100000, 0x100000, 16, 16, 0}}};
 	b = build_elf(&d);
-	refused(b.p, b.n, "is a 32-bit ELF file with neither a PVH note nor a multiboot header" ACCEPTED);
+	refused(b.p, b.n,
+		"is a 32-bit ELF file with neither a PVH note nor a multiboot header" ACCEPTED);
 	blob_free(&b);
 }
 
@@ -410,24 +428,30 @@ static void damaged_elf_files_are_refused(void **state)
 	struct blob b = small_elf(0);
 
 	(void)state;
-	refused(b.p, 40, "is an ELF file for x86 that is cut short: not even the ELF header is there");
+	refused(b.p, 40,
+		"is an ELF file for x86 that is cut short: not even the ELF header is there");
 	refused(b.p, b.n - 1,
-		"is an ELF file for x86 that is cut short: a segment of 100 bytes at 5184 is not in its 5283 bytes");
-	refused(b.p, 100, "is an ELF file for x86 that has no program headers in its first 100 bytes");
+		"is an ELF file for x86 that is cut short: a segment of 100 bytes at 5184 is not "
+		"in its 5283 bytes");
+	refused(b.p, 100,
+		"is an ELF file for x86 that has no program headers in its first 100 bytes");
 	le16_store(b.p + 56, 0);
 	refused(b.p, b.n, "is an ELF file for x86 that has nothing to load: no program headers");
 	le16_store(b.p + 56, 2);
 	le64_store(b.p + 64 + 40, 4999);
-	refused(b.p, b.n, "is an ELF file for x86 that has a segment with more bytes than memory for them");
+	refused(b.p, b.n,
+		"is an ELF file for x86 that has a segment with more bytes than memory for them");
 	le64_store(b.p + 64 + 40, 0x2001);
 	refused(b.p, b.n, "is an ELF file for x86 that has segments that overlap at 0x1002000");
 	le64_store(b.p + 64 + 40, 5000);
 	le64_store(b.p + 64 + 24, 0xffffffffffff0000);
 	refused(b.p, b.n,
-		"is an ELF file for x86 that has a segment at the impossible address 0xffffffffffff0000");
+		"is an ELF file for x86 that has a segment at the impossible address "
+		"0xffffffffffff0000");
 	le64_store(b.p + 64 + 8, 0xfffffffffffff000);
 	refused(b.p, b.n,
-		"is an ELF file for x86 that is cut short: a segment of 5000 bytes at 18446744073709547520 is "
+		"is an ELF file for x86 that is cut short: a segment of 5000 bytes at "
+		"18446744073709547520 is "
 		"not in its 5284 bytes");
 	blob_free(&b);
 }
@@ -441,14 +465,17 @@ static void damaged_and_old_bzimages_are_refused(void **state)
 
 	(void)state;
 	b = build_bz(&d);
-	snprintf(msg, sizeof(msg), "is a Linux bzImage that is cut short: it has 1024 of %zu bytes", b.n);
+	snprintf(msg, sizeof(msg), "is a Linux bzImage that is cut short: it has 1024 of %zu bytes",
+		 b.n);
 	refused(b.p, 1024, msg);
 	b.p[1024 + 0x300 + 30] ^= 0xff;
 	b.p[1024 + 0x300 + 31] ^= 0xff;
 	b.p[1024 + 0x300 + 33] ^= 0xff;
-	refused(b.p, b.n, "is a Linux bzImage that is damaged: the gzip-compressed data is damaged");
+	refused(b.p, b.n,
+		"is a Linux bzImage that is damaged: the gzip-compressed data is damaged");
 	le32_store(b.p + 0x24c, 0x10000000);
-	refused(b.p, b.n, "is a Linux bzImage with a damaged header: its payload is not in the file");
+	refused(b.p, b.n,
+		"is a Linux bzImage with a damaged header: its payload is not in the file");
 	le32_store(b.p + 0x230, 3);
 	refused(b.p, b.n, "is a Linux bzImage with a damaged header");
 	le16_store(b.p + 0x206, 0x205);
@@ -460,7 +487,8 @@ static void damaged_and_old_bzimages_are_refused(void **state)
 	blob_free(&b);
 	d.claimed = 0x300001;
 	b = build_bz(&d);
-	refused(b.p, b.n, "is a Linux bzImage that is damaged: its kernel would unpack to 3145729 bytes");
+	refused(b.p, b.n,
+		"is a Linux bzImage that is damaged: its kernel would unpack to 3145729 bytes");
 	blob_free(&b);
 	blob_free(&inside);
 }
@@ -535,8 +563,8 @@ static void a_raw_image_is_taken_as_it_is_below_one_mebibyte(void **state)
 	assert_string_equal(img->what, "flat real-mode binary (3 bytes at 0x7c00)");
 	boot_image_close(img);
 	assert_int_equal(boot_image_open_raw(path, 0x100000, &img, &e), -EINVAL);
-	snprintf(msg, sizeof(msg), "%s: cannot start at 0x100000: real mode reaches addresses below 1 MiB",
-		 path);
+	snprintf(msg, sizeof(msg),
+		 "%s: cannot start at 0x100000: real mode reaches addresses below 1 MiB", path);
 	assert_string_equal(e.msg, msg);
 	assert_null(img);
 }

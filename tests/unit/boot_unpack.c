@@ -53,7 +53,8 @@ static void what_was_packed_is_unpacked_from_memory_and_from_a_file(void **state
 		assert_int_equal(n, in.n);
 		assert_memory_equal(out, in.p, in.n);
 		memset(out, 0, in.n);
-		assert_int_equal(boot_file_open(&f, build_file("packed", packed.p, packed.n), &e), 0);
+		assert_int_equal(boot_file_open(&f, build_file("packed", packed.p, packed.n), &e),
+				 0);
 		src = boot_src_file(&f);
 		assert_int_equal(unpack(&src, 0, f.size, all[i], out, in.n, &n, &e), 0);
 		assert_int_equal(n, in.n);
@@ -99,7 +100,8 @@ static void the_head_alone_can_be_unpacked(void **state)
 		size_t n;
 
 		memset(out, 0, sizeof(out));
-		assert_int_equal(unpack_head(&src, 0, packed.n, all[i], out, sizeof(out), &n, &e), 0);
+		assert_int_equal(unpack_head(&src, 0, packed.n, all[i], out, sizeof(out), &n, &e),
+				 0);
 		assert_int_equal(n, sizeof(out));
 		assert_memory_equal(out, in.p, sizeof(out));
 		blob_free(&packed);
@@ -119,7 +121,8 @@ static void a_head_longer_than_the_data_is_all_of_it(void **state)
 		struct err e = ERR_INIT;
 		size_t n;
 
-		assert_int_equal(unpack_head(&src, 0, packed.n, all[i], out, sizeof(out), &n, &e), 0);
+		assert_int_equal(unpack_head(&src, 0, packed.n, all[i], out, sizeof(out), &n, &e),
+				 0);
 		assert_int_equal(n, 1000);
 		assert_memory_equal(out, in.p, 1000);
 		blob_free(&packed);
@@ -170,8 +173,9 @@ static void a_message_names_the_format_and_what_is_wrong(void **state)
 	assert_string_equal(e.msg, "the gzip-compressed data is damaged");
 	g.p[g.n - 8] ^= 0x55; /* of the checksum */
 	assert_int_equal(unpack_blob(&g, PACK_GZIP, out, KIB(64), &n, &e), -E2BIG);
-	assert_string_equal(e.msg,
-			    "the gzip-compressed data unpacks to more than the 64 KiB that there should be");
+	assert_string_equal(
+		e.msg,
+		"the gzip-compressed data unpacks to more than the 64 KiB that there should be");
 	assert_int_equal(unpack_blob(&g, PACK_NONE, out, in.n, &n, &e), -EINVAL);
 	blob_free(&z);
 	blob_free(&g);
@@ -241,7 +245,8 @@ static void checksums_of_lzop_are_checked_in_each_of_its_ways(void **state)
 		if (flags[i]) {
 			/* The first checksum: behind the header of 38 bytes and two lengths. */
 			packed.p[38 + 8 + 3] ^= 1;
-			assert_int_equal(unpack_blob(&packed, PACK_LZO, out, in.n, &n, &e), -EINVAL);
+			assert_int_equal(unpack_blob(&packed, PACK_LZO, out, in.n, &n, &e),
+					 -EINVAL);
 		}
 		blob_free(&packed);
 	}
@@ -281,7 +286,8 @@ int main(void)
 		cmocka_unit_test(a_head_longer_than_the_data_is_all_of_it),
 		cmocka_unit_test(data_that_is_cut_short_is_refused_at_every_length),
 		cmocka_unit_test(a_message_names_the_format_and_what_is_wrong),
-		cmocka_unit_test(every_changed_byte_gives_an_error_or_wrong_bytes_but_no_more_than_fit),
+		cmocka_unit_test(
+			every_changed_byte_gives_an_error_or_wrong_bytes_but_no_more_than_fit),
 		cmocka_unit_test(bytes_behind_the_end_of_a_stream_are_ignored),
 		cmocka_unit_test(checksums_of_lzop_are_checked_in_each_of_its_ways),
 		cmocka_unit_test(blocks_that_lzop_stored_are_copied),

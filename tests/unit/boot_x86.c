@@ -71,7 +71,8 @@ static void a_bzimage_is_unpacked_in_place_and_entered_in_64_bit_mode(void **sta
 
 static void the_first_4_gib_are_mapped_one_to_one(void **state)
 {
-	static const gpa_t where[] = {0, 0x1234, 0x1000010, 0x3fffffff, 0x40000000, 0xbfffffff, 0xffffffff};
+	static const gpa_t where[] = {0,	  0x1234,     0x1000010, 0x3fffffff,
+				      0x40000000, 0xbfffffff, 0xffffffff};
 	struct blob file = linux_bz(PACK_GZIP);
 	struct bench b;
 	gpa_t pa;
@@ -110,7 +111,7 @@ static void the_zero_page_tells_linux_what_it_needs(void **state)
 	zp = b.cpu->gpr[X86_RSI];
 	assert_true(zp >= 0x1000 && zp < 0x9fc00 && zp % 4096 == 0);
 	assert_int_equal(bench_get(&b, zp + 0x070, 8), 0xe0000);
-	assert_int_equal(bench_get(&b, zp + 0x1ef, 1), 0);	  /* sentinel */
+	assert_int_equal(bench_get(&b, zp + 0x1ef, 1), 0); /* sentinel */
 	assert_int_equal(bench_get(&b, zp + 0x1fe, 2), 0xaa55);
 	assert_int_equal(bench_get(&b, zp + 0x202, 4), 0x53726448); /* HdrS */
 	assert_int_equal(bench_get(&b, zp + 0x206, 2), 0x20f);
@@ -410,7 +411,8 @@ static void a_compressed_bzimage_is_unpacked_twice(void **state)
 static void the_kernels_own_decompressor_is_entered_when_asked(void **state)
 {
 	struct blob inside = linux_elf(), file;
-	struct build_bz d = {.pack = PACK_GZIP, .inside = inside, .pref = 0x1000000, .init_size = 0x200000};
+	struct build_bz d = {
+		.pack = PACK_GZIP, .inside = inside, .pref = 0x1000000, .init_size = 0x200000};
 	struct bench b;
 
 	(void)state;
@@ -446,11 +448,16 @@ static void the_kernels_own_decompressor_is_entered_when_asked(void **state)
 
 static void a_32_bit_linux_inside_a_bzimage_is_entered_in_32_bit_mode(void **state)
 {
-	struct blob inside = build_elf(&(struct build_elf){
-		.is32 = true, .entry = 0x1000000, .n_segs = 1,
-		.seg = {{0x1000000, 0xc1000000, 0x1000, 0x2000, 0x44}}});
-	struct blob file = build_bz(&(struct build_bz){
-		.pack = PACK_LZMA, .inside = inside, .pref = 0x1000000, .init_size = 0x200000, .no_entry64 = true});
+	struct blob inside = build_elf(
+		&(struct build_elf){.is32 = true,
+				    .entry = 0x1000000,
+				    .n_segs = 1,
+				    .seg = {{0x1000000, 0xc1000000, 0x1000, 0x2000, 0x44}}});
+	struct blob file = build_bz(&(struct build_bz){.pack = PACK_LZMA,
+						       .inside = inside,
+						       .pref = 0x1000000,
+						       .init_size = 0x200000,
+						       .no_entry64 = true});
 	struct bench b;
 
 	(void)state;
@@ -469,9 +476,11 @@ static void a_32_bit_linux_inside_a_bzimage_is_entered_in_32_bit_mode(void **sta
 
 static void multiboot_gets_its_modules_and_map(void **state)
 {
-	struct blob file = build_elf(&(struct build_elf){
-		.is32 = true, .entry = 0x10000c, .n_segs = 1,
-		.seg = {{0x100000, 0x100000, 0x1000, 0x3000, 0x55}}});
+	struct blob file =
+		build_elf(&(struct build_elf){.is32 = true,
+					      .entry = 0x10000c,
+					      .n_segs = 1,
+					      .seg = {{0x100000, 0x100000, 0x1000, 0x3000, 0x55}}});
 	char text[300];
 	struct bench b;
 	gpa_t mbi, mods, map;
@@ -525,12 +534,9 @@ static void raw_images_start_in_real_mode_where_they_are_told(void **state)
 		gpa_t addr;
 		uint64_t base, ip, sp;
 	} at[] = {
-		{0x7c00, 0, 0x7c00, 0x7c00},
-		{0, 0, 0, 0x7c00},
-		{0xfff5, 0, 0xfff5, 0x7c00},
-		{0x12345, 0x12340, 5, 0x7c00},
-		{0xf0000, 0xf0000, 0, 0x7c00},
-		{0x7b00, 0, 0x7b00, 0},
+		{0x7c00, 0, 0x7c00, 0x7c00},   {0, 0, 0, 0x7c00},
+		{0xfff5, 0, 0xfff5, 0x7c00},   {0x12345, 0x12340, 5, 0x7c00},
+		{0xf0000, 0xf0000, 0, 0x7c00}, {0x7b00, 0, 0x7b00, 0},
 	};
 
 	(void)state;
@@ -539,7 +545,8 @@ static void raw_images_start_in_real_mode_where_they_are_told(void **state)
 		struct bench b;
 
 		bench_init(&b, MIB(1));
-		assert_int_equal(boot_image_open_raw(build_file("raw", file.p, file.n), at[i].addr, &b.img, &b.e),
+		assert_int_equal(boot_image_open_raw(build_file("raw", file.p, file.n), at[i].addr,
+						     &b.img, &b.e),
 				 0);
 		b.p.image = b.img;
 		assert_int_equal(boot_x86_check(&b.p, &b.e), 0);
@@ -564,7 +571,8 @@ static void a_raw_image_larger_than_memory_is_refused(void **state)
 
 	(void)state;
 	bench_init(&b, KIB(64));
-	assert_int_equal(boot_image_open_raw(build_file("raw", file.p, file.n), 0, &b.img, &b.e), 0);
+	assert_int_equal(boot_image_open_raw(build_file("raw", file.p, file.n), 0, &b.img, &b.e),
+			 0);
 	b.p.image = b.img;
 	bench_refused(&b, "needs at least 1 MiB of memory, the VM has 64 KiB");
 	bench_exit(&b);
@@ -596,8 +604,10 @@ static struct blob relocatable(unsigned lists)
 	}
 	blob_le32(&inside, 0);
 	blob_le32(&inside, (uint32_t)VIRT(0x1000100));
-	file = build_bz(&(struct build_bz){
-		.pack = PACK_LZ4_LEGACY, .inside = inside, .pref = 0x1000000, .init_size = 0x100000});
+	file = build_bz(&(struct build_bz){.pack = PACK_LZ4_LEGACY,
+					   .inside = inside,
+					   .pref = 0x1000000,
+					   .init_size = 0x100000});
 	blob_free(&inside);
 	return file;
 }
@@ -626,10 +636,12 @@ static void kaslr_moves_the_kernel_and_every_word_of_its_table(void **state)
 			delta = bench_get(&b, base + 8, 8) - VIRT(0x1000100);
 			assert_true(delta % MIB(2) == 0 && delta < GIB(1) - 0x1000000 - 0x100000);
 			assert_int_equal(bench_get(&b, base + 0x4ff8, 8), VIRT(0x1004000) + delta);
-			assert_int_equal(bench_get(&b, base + 0x100, 4), (uint32_t)(VIRT(0x1000200) + delta));
+			assert_int_equal(bench_get(&b, base + 0x100, 4),
+					 (uint32_t)(VIRT(0x1000200) + delta));
 			assert_int_equal(bench_get(&b, base + 0x4040, 4),
 					 lists == 3 ? (uint32_t)(0x5000000 - delta) : 0x5000000);
-			assert_int_equal(bench_get(&b, b.cpu->gpr[X86_RSI] + 0x211, 1), delta ? 3 : 1);
+			assert_int_equal(bench_get(&b, b.cpu->gpr[X86_RSI] + 0x211, 1),
+					 delta ? 3 : 1);
 			initrd = bench_get(&b, b.cpu->gpr[X86_RSI] + 0x218, 4);
 			bench_text(&b, initrd, "abc");
 			moved |= i > 0 && base + delta != first;
@@ -680,7 +692,8 @@ static void kaslr_is_refused_where_nothing_can_be_moved(void **state)
 	bench_init(&b, MIB(64));
 	b.p.kaslr = true;
 	bench_kernel(&b, &plain);
-	bench_refused(&b, "cannot be placed at random: it has no relocation table (no CONFIG_RANDOMIZE_BASE)");
+	bench_refused(&b, "cannot be placed at random: it has no relocation table (no "
+			  "CONFIG_RANDOMIZE_BASE)");
 	b.p.how = BOOT_SETUP;
 	assert_int_equal(boot_x86_check(&b.p, &b.e), 0);
 	bench_exit(&b);
@@ -705,15 +718,16 @@ static void kaslr_is_refused_where_nothing_can_be_moved(void **state)
 static void damaged_relocation_tables_are_refused(void **state)
 {
 	static const uint32_t tables[][5] = {
-		{0, 1, 0, 1, 1},		    /* outside the kernel */
-		{0, 0x81000000, 0x81000004, 1, 0},  /* one address outside */
-		{1, 0x81000000, 0, 0x81000000, 0},  /* no zero in front */
-		{0, 0, 0, 0, 0},		    /* too many lists */
-		{0, 0x81000ffc, 0, 0x81000ffd, 0},  /* over the end of the segment */
+		{0, 1, 0, 1, 1},		   /* outside the kernel */
+		{0, 0x81000000, 0x81000004, 1, 0}, /* one address outside */
+		{1, 0x81000000, 0, 0x81000000, 0}, /* no zero in front */
+		{0, 0, 0, 0, 0},		   /* too many lists */
+		{0, 0x81000ffc, 0, 0x81000ffd, 0}, /* over the end of the segment */
 	};
-	struct elf elf = {
-		.is64 = true, .n_segs = 1, .end = 0x1000,
-		.seg = {{.addr = 0x1000000, .off = 0, .len = 0x1000, .mem_len = 0x1000}}};
+	struct elf elf = {.is64 = true,
+			  .n_segs = 1,
+			  .end = 0x1000,
+			  .seg = {{.addr = 0x1000000, .off = 0, .len = 0x1000, .mem_len = 0x1000}}};
 	uint8_t image[0x1000 + 20];
 
 	(void)state;
@@ -733,8 +747,7 @@ static void damaged_relocation_tables_are_refused(void **state)
 static void ways_that_a_kernel_does_not_have_are_refused(void **state)
 {
 	struct blob elf = build_elf(&(struct build_elf){
-		.entry = 0x1000000, .n_segs = 1,
-		.seg = {{0x1000000, VIRT(0x1000000), 64, 64, 0}}});
+		.entry = 0x1000000, .n_segs = 1, .seg = {{0x1000000, VIRT(0x1000000), 64, 64, 0}}});
 	struct blob bz = build_bz(&(struct build_bz){
 		.pack = PACK_GZIP, .inside = elf, .pref = 0x1000000, .init_size = 0x100000});
 	struct bench b;
@@ -781,17 +794,21 @@ static void a_payload_that_is_damaged_behind_its_head_is_refused_at_the_load(voi
 	struct bench b;
 
 	(void)state;
-	file = build_bz(&(struct build_bz){.pack = PACK_LZ4_LEGACY, .inside = inside, .pref = 0x1000000,
-					   .init_size = 0x100000, .claimed = (uint32_t)inside.n + 16});
+	file = build_bz(&(struct build_bz){.pack = PACK_LZ4_LEGACY,
+					   .inside = inside,
+					   .pref = 0x1000000,
+					   .init_size = 0x100000,
+					   .claimed = (uint32_t)inside.n + 16});
 	bench_init(&b, MIB(64));
 	bench_kernel(&b, &file);
 	assert_int_equal(boot_x86_check(&b.p, &b.e), 0);
 	assert_int_equal(bench_load(&b), -EINVAL);
-	assert_non_null(strstr(b.e.msg, "kernel: is a Linux bzImage that is damaged: its kernel unpacks to "));
+	assert_non_null(strstr(
+		b.e.msg, "kernel: is a Linux bzImage that is damaged: its kernel unpacks to "));
 	bench_exit(&b);
 	blob_free(&file);
-	file = build_bz(&(struct build_bz){.pack = PACK_GZIP, .inside = inside, .pref = 0x1000000,
-					   .init_size = 0x100000});
+	file = build_bz(&(struct build_bz){
+		.pack = PACK_GZIP, .inside = inside, .pref = 0x1000000, .init_size = 0x100000});
 	file.p[1024 + 0x300 + le32_load(file.p + 0x24c) - 8] ^= 1;
 	bench_init(&b, MIB(64));
 	bench_kernel(&b, &file);
@@ -841,7 +858,8 @@ int main(void)
 		cmocka_unit_test(a_command_line_is_refused_with_both_lengths),
 		cmocka_unit_test(pvh_is_entered_in_flat_32_bit_mode_with_its_start_info),
 		cmocka_unit_test(a_bzimage_has_a_pvh_entry_too),
-		cmocka_unit_test(an_elf_kernel_is_entered_by_linux_protocol_when_asked_or_without_a_note),
+		cmocka_unit_test(
+			an_elf_kernel_is_entered_by_linux_protocol_when_asked_or_without_a_note),
 		cmocka_unit_test(a_compressed_vmlinux_is_loaded_through_its_note),
 		cmocka_unit_test(a_compressed_bzimage_is_unpacked_twice),
 		cmocka_unit_test(the_kernels_own_decompressor_is_entered_when_asked),

@@ -28,7 +28,8 @@ static int put_from_src(struct boot_load *l, uint64_t off, gpa_t addr, uint64_t 
 	int n = as_iov(l->mem, addr, len, true, iov, IOVS), r = 0;
 
 	if (n < 0)
-		return err_set(e, n, "needs memory at %#llx, where the VM has none", (unsigned long long)addr);
+		return err_set(e, n, "needs memory at %#llx, where the VM has none",
+			       (unsigned long long)addr);
 	for (int i = 0; i < n && !r; i++) {
 		r = boot_src_read(&l->src, off, iov[i].iov_base, iov[i].iov_len, e);
 		off += iov[i].iov_len;
@@ -63,7 +64,8 @@ static int put_segments(struct boot_load *l, const struct elf *elf, uint64_t shi
 	return r;
 }
 
-/* Where the file must be unpacked so that all segments move down or not at all; 0: there is no such place. */
+/* Where the file must be unpacked so that all segments move down or not at all; 0: there is no such
+ * place. */
 static gpa_t unpack_place(const struct elf *elf, uint64_t shift)
 {
 	int64_t most = INT64_MIN;
@@ -86,17 +88,20 @@ static int unpack_payload(struct boot_load *l, uint8_t *to, struct elf *elf, str
 	size_t n;
 	int r;
 
-	r = unpack(&l->src, bz->payload_off, bz->payload_len, bz->pack, to, bz->unpacked_len, &n, e);
+	r = unpack(&l->src, bz->payload_off, bz->payload_len, bz->pack, to, bz->unpacked_len, &n,
+		   e);
 	if (r)
 		return err_prefix(e, "is a Linux bzImage that is damaged");
 	if (n != bz->unpacked_len)
 		return err_set(e, -EINVAL,
-			       "is a Linux bzImage that is damaged: its kernel unpacks to %zu bytes, it says %llu",
+			       "is a Linux bzImage that is damaged: its kernel unpacks to %zu "
+			       "bytes, it says %llu",
 			       n, (unsigned long long)bz->unpacked_len);
 	r = elf_parse(elf, to, MIN(n, ELF_HEAD_MAX), n, e);
 	if (r)
 		return boot_err_about(e, "is a Linux bzImage that is damaged: the kernel in it");
-	if (elf->n_segs != planned->n_segs || elf->entry != planned->entry || elf->end != planned->end ||
+	if (elf->n_segs != planned->n_segs || elf->entry != planned->entry ||
+	    elf->end != planned->end ||
 	    memcmp(elf->seg, planned->seg, elf->n_segs * sizeof(elf->seg[0])) != 0)
 		return err_set(e, -ESTALE, "was changed while it was read");
 	return 0;
@@ -119,8 +124,8 @@ static int finish_payload(struct boot_load *l, uint8_t *image, const struct elf 
 }
 
 /* @host is the memory at @place; the segments and the file lie in it. */
-static void move_segments(uint8_t *host, gpa_t place, const struct elf *elf, uint64_t shift, uint64_t len,
-			  gpa_t at)
+static void move_segments(uint8_t *host, gpa_t place, const struct elf *elf, uint64_t shift,
+			  uint64_t len, gpa_t at)
 {
 	uint64_t done = at - place; /* offsets from @place: everything below is final */
 

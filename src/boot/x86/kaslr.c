@@ -18,7 +18,8 @@ bool kaslr_has_table(const struct elf *elf, uint64_t len)
 }
 
 /* The bytes of a link address, or NULL.  Tables go up through one segment after the other. */
-static uint8_t *find(uint8_t *image, const struct elf *elf, unsigned *seg, uint64_t vaddr, unsigned n)
+static uint8_t *find(uint8_t *image, const struct elf *elf, unsigned *seg, uint64_t vaddr,
+		     unsigned n)
 {
 	gpa_t addr = vaddr - KERNEL_MAP;
 
@@ -86,7 +87,8 @@ int kaslr_relocate(uint8_t *image, size_t len, const struct elf *elf, uint64_t d
 }
 
 /* One of the multiples of @align in [min, max - size]. */
-static bool choose(uint64_t align, uint64_t size, uint64_t min, uint64_t max, uint64_t seed, uint64_t *out)
+static bool choose(uint64_t align, uint64_t size, uint64_t min, uint64_t max, uint64_t seed,
+		   uint64_t *out)
 {
 	uint64_t first = ALIGN_UP(min, align);
 

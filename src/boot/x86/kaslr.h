@@ -38,7 +38,8 @@ struct kaslr_range {
  */
 bool kaslr_choose(const struct kaslr_range *r, const uint64_t seed[2], gpa_t *phys, uint64_t *virt);
 
-/* The kernel's virtual range is this large with CONFIG_RANDOMIZE_BASE, without which no table is. */
+/* The kernel's virtual range is this large with CONFIG_RANDOMIZE_BASE, without which no table is.
+ */
 #define KASLR_VIRT_SIZE GIB(1)
 
 #endif

@@ -17,23 +17,23 @@
 #define ZP_E820_MAX	128
 
 /* struct setup_header, which is a part of it */
-#define ZP_VID_MODE	  0x1fa
-#define ZP_BOOT_FLAG	  0x1fe
-#define ZP_MAGIC	  0x202
-#define ZP_VERSION	  0x206
-#define ZP_LOADER	  0x210
-#define ZP_LOADFLAGS	  0x211
-#define ZP_CODE32_START	  0x214
-#define ZP_RAMDISK	  0x218
-#define ZP_RAMDISK_SIZE	  0x21c
-#define ZP_CMDLINE	  0x228
-#define ZP_ALIGNMENT	  0x230
+#define ZP_VID_MODE	0x1fa
+#define ZP_BOOT_FLAG	0x1fe
+#define ZP_MAGIC	0x202
+#define ZP_VERSION	0x206
+#define ZP_LOADER	0x210
+#define ZP_LOADFLAGS	0x211
+#define ZP_CODE32_START 0x214
+#define ZP_RAMDISK	0x218
+#define ZP_RAMDISK_SIZE 0x21c
+#define ZP_CMDLINE	0x228
+#define ZP_ALIGNMENT	0x230
 
-#define LOADED_HIGH	  0x01u
-#define KASLR_FLAG	  0x02u
-#define LOADER_UNKNOWN	  0xff
-#define VID_MODE_NORMAL	  0xffff
-#define VERSION_OF_ELF	  0x020f
+#define LOADED_HIGH	0x01u
+#define KASLR_FLAG	0x02u
+#define LOADER_UNKNOWN	0xff
+#define VID_MODE_NORMAL 0xffff
+#define VERSION_OF_ELF	0x020f
 
 _Static_assert(MEMMAP_ENTRIES_MAX <= ZP_E820_MAX, "every memory map fits in the zero page");
 

@@ -57,8 +57,9 @@ static int choose_bzimage(struct boot_load *l, struct err *e)
 	if (l->p->how == BOOT_PVH) {
 		l->way = WAY_PVH;
 		if (known && !l->direct)
-			return err_set(e, -EINVAL, "cannot be entered by PVH: the kernel in it is packed in an "
-						   "unknown way");
+			return err_set(e, -EINVAL,
+				       "cannot be entered by PVH: the kernel in it is packed in an "
+				       "unknown way");
 		return 0;
 	}
 	if (l->direct)
@@ -104,7 +105,8 @@ static int choose_way(struct boot_load *l, struct err *e)
 	case BOOT_FORMAT_ELF32: return choose_elf(l, e);
 	case BOOT_FORMAT_MULTIBOOT:
 		if (l->p->how != BOOT_AUTO)
-			return err_set(e, -EINVAL, "is a multiboot kernel, which has no other entry");
+			return err_set(e, -EINVAL,
+				       "is a multiboot kernel, which has no other entry");
 		l->way = WAY_MULTIBOOT;
 		l->entry = l->img->elf.entry;
 		return 0;
@@ -118,15 +120,19 @@ static int check_kaslr(const struct boot_load *l, struct err *e)
 {
 	const struct boot_bzimage *bz = &l->img->bz;
 
-	if (!l->p->kaslr || (l->img->format == BOOT_FORMAT_BZIMAGE && (!l->direct || l->img->outer)))
+	if (!l->p->kaslr ||
+	    (l->img->format == BOOT_FORMAT_BZIMAGE && (!l->direct || l->img->outer)))
 		return 0;
 	if (l->img->format != BOOT_FORMAT_BZIMAGE)
-		return err_set(e, -EINVAL, "cannot be placed at random: only a bzImage says how it is moved");
+		return err_set(e, -EINVAL,
+			       "cannot be placed at random: only a bzImage says how it is moved");
 	if (l->way != WAY_LINUX64)
-		return err_set(e, -EINVAL, "cannot be placed at random: only the 64-bit Linux entry allows it");
+		return err_set(e, -EINVAL,
+			       "cannot be placed at random: only the 64-bit Linux entry allows it");
 	if (!bz->relocatable || !kaslr_has_table(&l->img->elf, bz->unpacked_len))
 		return err_set(e, -EINVAL,
-			       "cannot be placed at random: it has no relocation table (no CONFIG_RANDOMIZE_BASE)");
+			       "cannot be placed at random: it has no relocation table (no "
+			       "CONFIG_RANDOMIZE_BASE)");
 	return 0;
 }
 
@@ -158,8 +164,8 @@ static int refuse_memory(const struct boot_load *l, const char *who, struct err 
 	uint64_t need = MAX(ALIGN_UP(bytes, MIB(1)) >> 20, (m->ram >> 20) + 1);
 	char has[32];
 
-	err_set(e, -ENOMEM, "%s at least %llu MiB of memory, the VM has %s", who, (unsigned long long)need,
-		str_size(m->ram, has, sizeof(has)));
+	err_set(e, -ENOMEM, "%s at least %llu MiB of memory, the VM has %s", who,
+		(unsigned long long)need, str_size(m->ram, has, sizeof(has)));
 	return err_hint(e, "give it more with --memory");
 }
 
@@ -204,7 +210,8 @@ static int place_initrd(struct boot_load *l)
 	if (len == 0)
 		return 0;
 	l->mod[0] = (struct boot_module){
-		.addr = layout_high(&l->layout, len, GUEST_PAGE, MIB(1), MIN(end, MEMMAP_HOLE_START)),
+		.addr = layout_high(&l->layout, len, GUEST_PAGE, MIB(1),
+				    MIN(end, MEMMAP_HOLE_START)),
 		.len = len,
 	};
 	l->n_mods = 1;
@@ -243,8 +250,9 @@ static int place_initrds(struct boot_load *l, struct err *e)
 	str_size(len, size, sizeof(size));
 	if (l->p->map->low <= l->img->initrd_max && l->p->map->low < MEMMAP_HOLE_START)
 		return refuse_memory(l, "needs, with its initrd,", e);
-	return err_set(e, -ENOMEM, "cannot have an initrd of %s: it finds no room below %s", size,
-		       str_size(MIN(l->img->initrd_max + 1, MEMMAP_HOLE_START), limit, sizeof(limit)));
+	return err_set(
+		e, -ENOMEM, "cannot have an initrd of %s: it finds no room below %s", size,
+		str_size(MIN(l->img->initrd_max + 1, MEMMAP_HOLE_START), limit, sizeof(limit)));
 }
 
 /* Another place for a kernel that was placed, between its lowest address and the initrd. */
@@ -271,7 +279,8 @@ static int place_at_random(struct boot_load *l, struct err *e)
 	if (fault_hit("getrandom") || getrandom(seed, sizeof(seed), 0) != sizeof(seed))
 		return err_errno(e, -EIO, "cannot be placed at random: no random numbers");
 	if (!kaslr_choose(&range, seed, &base, &virt))
-		return err_set(e, -EINVAL, "cannot be placed at random: its header asks for impossible room");
+		return err_set(e, -EINVAL,
+			       "cannot be placed at random: its header asks for impossible room");
 	l->base = base;
 	l->virt_delta = virt - bz->pref_address;
 	TRACE(boot_kaslr, "physical %#llx, virtual offset %#llx", (unsigned long long)base,
@@ -289,7 +298,8 @@ static int plan(struct boot_load *l, struct err *e)
 	if (!r)
 		r = check_kaslr(l, e);
 	if (!r && l->way != WAY_RAW && strlen(cmdline) > l->img->cmdline_max)
-		r = err_set(e, -E2BIG, "takes a command line of at most %u characters, this one has %zu",
+		r = err_set(e, -E2BIG,
+			    "takes a command line of at most %u characters, this one has %zu",
 			    l->img->cmdline_max, strlen(cmdline));
 	if (!r)
 		r = place_kernel(l, e);
@@ -374,7 +384,8 @@ static int read_initrd(struct boot_load *l, const struct boot_file *f, gpa_t add
 
 	n = as_iov(l->mem, addr, f->size, true, iov, ARRAY_LEN(iov));
 	if (n < 0)
-		r = err_set(e, n, "needs memory at %#llx, where the VM has none", (unsigned long long)addr);
+		r = err_set(e, n, "needs memory at %#llx, where the VM has none",
+			    (unsigned long long)addr);
 	for (int i = 0; i < n && !r; i++) {
 		r = boot_src_read(&src, off, iov[i].iov_base, iov[i].iov_len, e);
 		off += iov[i].iov_len;
@@ -446,7 +457,8 @@ static int enter(struct boot_load *l, struct x86_vcpu *bsp, struct err *e)
 	}
 }
 
-int boot_x86_load(struct as *mem, const struct boot_x86_params *p, struct x86_vcpu *bsp, struct err *e)
+int boot_x86_load(struct as *mem, const struct boot_x86_params *p, struct x86_vcpu *bsp,
+		  struct err *e)
 {
 	struct boot_load l = {.p = p, .img = p->image, .mem = mem};
 	const char *path = p->image->file.path;

@@ -19,8 +19,8 @@
 struct boot_x86_params {
 	const struct boot_image *image;
 	enum boot_how how;
-	bool kaslr;		      /* place the kernel at random */
-	const char *cmdline;	      /* NULL: empty */
+	bool kaslr;			/* place the kernel at random */
+	const char *cmdline;		/* NULL: empty */
 	const struct boot_file *initrd; /* array; multiboot gets them as modules */
 	unsigned n_initrds;
 	const struct memmap *map; /* with the machine's tables in it */

@@ -12,7 +12,8 @@ static uint64_t entry_end(const struct memmap_entry *e)
 }
 
 /* Appends to @out, joined with its last entry where that touches and has the same type. */
-static int append(struct memmap_entry *out, unsigned *n, gpa_t addr, gpa_t end, enum memmap_type type)
+static int append(struct memmap_entry *out, unsigned *n, gpa_t addr, gpa_t end,
+		  enum memmap_type type)
 {
 	if (addr >= end)
 		return 0;
@@ -64,12 +65,14 @@ void memmap_init(struct memmap *m, uint64_t ram)
 	m->high = m->ram - m->low;
 	m->e[m->n++] = (struct memmap_entry){0, MIN(m->low, MEMMAP_EBDA), MEMMAP_RAM};
 	if (m->low > MEMMAP_EBDA)
-		m->e[m->n++] = (struct memmap_entry){MEMMAP_EBDA, 0xa0000 - MEMMAP_EBDA, MEMMAP_RESERVED};
+		m->e[m->n++] =
+			(struct memmap_entry){MEMMAP_EBDA, 0xa0000 - MEMMAP_EBDA, MEMMAP_RESERVED};
 	if (m->low >= MEMMAP_BIOS_END)
 		m->e[m->n++] = (struct memmap_entry){MEMMAP_BIOS, MEMMAP_BIOS_END - MEMMAP_BIOS,
 						     MEMMAP_RESERVED};
 	if (m->low > MEMMAP_BIOS_END)
-		m->e[m->n++] = (struct memmap_entry){MEMMAP_BIOS_END, m->low - MEMMAP_BIOS_END, MEMMAP_RAM};
+		m->e[m->n++] = (struct memmap_entry){MEMMAP_BIOS_END, m->low - MEMMAP_BIOS_END,
+						     MEMMAP_RAM};
 	if (m->high)
 		m->e[m->n++] = (struct memmap_entry){MEMMAP_HOLE_END, m->high, MEMMAP_RAM};
 }
@@ -91,7 +94,8 @@ gpa_t memmap_alloc_top(struct memmap *m, uint64_t len, uint64_t align, enum memm
 		const struct memmap_entry *o = &m->e[i];
 		gpa_t addr;
 
-		if (o->type != MEMMAP_RAM || o->addr < MEMMAP_BIOS_END || o->addr >= MEMMAP_HOLE_START)
+		if (o->type != MEMMAP_RAM || o->addr < MEMMAP_BIOS_END ||
+		    o->addr >= MEMMAP_HOLE_START)
 			continue;
 		if (len == 0 || len > o->len)
 			continue;
@@ -99,7 +103,8 @@ gpa_t memmap_alloc_top(struct memmap *m, uint64_t len, uint64_t align, enum memm
 		if (addr < o->addr)
 			continue;
 		/* Whole pages: the guest's RAM ends at a page. */
-		len = ALIGN_UP(addr + len, (uint64_t)GUEST_PAGE) - ALIGN_DOWN(addr, (uint64_t)GUEST_PAGE);
+		len = ALIGN_UP(addr + len, (uint64_t)GUEST_PAGE) -
+		      ALIGN_DOWN(addr, (uint64_t)GUEST_PAGE);
 		if (memmap_set(m, ALIGN_DOWN(addr, (uint64_t)GUEST_PAGE), len, type))
 			return 0;
 		return addr;

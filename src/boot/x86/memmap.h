@@ -21,7 +21,7 @@
 enum memmap_type {
 	MEMMAP_RAM = 1,
 	MEMMAP_RESERVED = 2,
-	MEMMAP_ACPI = 3,     /* tables; RAM once the guest has read them */
+	MEMMAP_ACPI = 3, /* tables; RAM once the guest has read them */
 	MEMMAP_ACPI_NVS = 4,
 	MEMMAP_UNUSABLE = 5,
 };
@@ -42,9 +42,9 @@ struct memmap_entry {
 struct memmap {
 	struct memmap_entry e[MEMMAP_ENTRIES_MAX]; /* ascending, none overlap, none empty */
 	unsigned n;
-	uint64_t ram;	       /* bytes of RAM of the VM */
-	uint64_t low, high;    /* bytes of it below the hole and above 4 GiB */
-	gpa_t bios_next;       /* next free byte of the BIOS range */
+	uint64_t ram;	    /* bytes of RAM of the VM */
+	uint64_t low, high; /* bytes of it below the hole and above 4 GiB */
+	gpa_t bios_next;    /* next free byte of the BIOS range */
 };
 
 /* The map of a PC with @ram bytes, rounded down to whole pages; at least one page. */

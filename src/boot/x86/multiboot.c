@@ -15,7 +15,8 @@
 
 struct info {
 	le32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4];
-	le32 mmap_length, mmap_addr, drives_length, drives_addr, config_table, loader_name, apm_table;
+	le32 mmap_length, mmap_addr, drives_length, drives_addr, config_table, loader_name,
+		apm_table;
 	le32 vbe[4];
 	uint8_t framebuffer[28];
 };

@@ -14,14 +14,14 @@
 
 #define SEG_CODE  (X86_SEG_P | X86_SEG_S | X86_SEG_G | 0xb) /* execute, read, accessed */
 #define SEG_DATA  (X86_SEG_P | X86_SEG_S | X86_SEG_G | X86_SEG_DB | 0x3)
-#define SEG_TSS   (X86_SEG_P | 0xb)
+#define SEG_TSS	  (X86_SEG_P | 0xb)
 #define SEG_FLAT  0xffffffffu
 #define TSS_LIMIT 0x67u
 
-#define MTRR_WRITE_BACK	    6u
-#define MTRR_ENABLE	    (1u << 11)
-#define MTRR_ENABLE_FIXED   (1u << 10)
-#define CPU_FAST_STRINGS    1u /* IA32_MISC_ENABLE bit 0 */
+#define MTRR_WRITE_BACK	  6u
+#define MTRR_ENABLE	  (1u << 11)
+#define MTRR_ENABLE_FIXED (1u << 10)
+#define CPU_FAST_STRINGS  1u /* IA32_MISC_ENABLE bit 0 */
 
 /* The 8 bytes of a descriptor [SDM 3A §3.4.5]. */
 static uint64_t descriptor(const struct x86_seg *s)
@@ -116,7 +116,8 @@ int boot_state_long(struct boot_load *l, struct x86_vcpu *v, struct err *e)
 	return 0;
 }
 
-/* Puts @value into the vCPU's MSR list, which stays in ascending order; a full list is left alone. */
+/* Puts @value into the vCPU's MSR list, which stays in ascending order; a full list is left alone.
+ */
 static void set_msr(struct x86_vcpu *v, uint32_t index, uint64_t value)
 {
 	uint64_t *old = x86_vcpu_msr(v, index);
