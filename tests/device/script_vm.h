@@ -22,20 +22,23 @@ struct script_vm {
 	int code; /* exit code that was asked for, -1: none */
 };
 
-/* Where the boards put things: wires and windows beside those that the classes say themselves. */
+/*
+ * Where the boards put things: wires and windows beside those that the classes say themselves.
+ * Names are those of the microvm board: serial0 for the back end, class.N for devices.
+ */
 static const struct placed {
-	const char *class, *id, *chardev;
+	const char *class, *chardev;
 	uint64_t addr; /* 0: as the class says */
 	int irq[2];    /* -1: none */
 } placed[] = {
-	{"ns16550", "com1", "com1", 0x3f8, {4, -1}},
-	{"ns16550", "com2", "com2", 0x2f8, {3, -1}},
-	{"i8042", "i8042", NULL, 0, {1, 12}},
-	{"mc146818", "rtc", NULL, 0, {8, -1}},
-	{"acpi-pm", "acpi-pm", NULL, 0, {9, -1}},
-	{"debug-exit", "debug-exit", NULL, 0, {-1, -1}},
-	{"debug-console", "debug-console", "debug", 0, {-1, -1}},
-	{"example-mmio", "example-mmio", "example", 0xd0000000, {-1, -1}},
+	{"ns16550", "serial0", 0x3f8, {4, -1}},
+	{"ns16550", "serial1", 0x2f8, {3, -1}},
+	{"i8042", NULL, 0, {1, 12}},
+	{"mc146818", NULL, 0, {8, -1}},
+	{"acpi-pm", NULL, 0, {9, -1}},
+	{"debug-exit", NULL, 0, {-1, -1}},
+	{"debug-console", "debug", 0, {-1, -1}},
+	{"example-mmio", "example", 0xd0000000, {-1, -1}},
 };
 
 static int script_vm_chardev(struct script_vm *s, const char *id, struct err *e)
@@ -52,7 +55,7 @@ static int script_vm_device(struct script_vm *s, const struct placed *p, struct 
 	int rc = p->chardev ? script_vm_chardev(s, p->chardev, e) : 0;
 
 	if (!rc)
-		rc = device_new(s->vm, device_class_find(p->class), p->id, &d, e);
+		rc = device_new(s->vm, device_class_find(p->class), NULL, &d, e);
 	if (rc)
 		return rc;
 	if (p->chardev)
@@ -86,8 +89,11 @@ static void script_vm_free(struct script_vm *s)
 /* READY.  @script as in --script. */
 static int script_vm_make(struct script_vm *s, const char *script, unsigned cpus, struct err *e)
 {
-	struct vm_options o = {.name = "script", .arch = &arch_x86, .accel = &accel_script,
-			       .n_vcpus = cpus, .accel_arg = script};
+	struct vm_options o = {.name = "script",
+			       .arch = &arch_x86,
+			       .accel = &accel_script,
+			       .n_vcpus = cpus,
+			       .accel_arg = script};
 	struct ram *ram;
 	int rc;
 

@@ -42,7 +42,8 @@ static void run_all(void)
 	glob_t g;
 
 	if (glob("tests/device/*.script", 0, NULL, &g)) {
-		fprintf(stderr, "no tests/device/*.script here: run this from the project's root\n");
+		fprintf(stderr,
+			"no tests/device/*.script here: run this from the project's root\n");
 		failed++;
 		return;
 	}

@@ -54,7 +54,8 @@ static void world_vm_exit(struct vm *vm)
 		irqchip_exit(vm->irqchip);
 }
 
-static const struct irqchip_ops world_chip_ops = {.name = "test", .set = world_irq, .msi = world_msi};
+static const struct irqchip_ops world_chip_ops = {
+	.name = "test", .set = world_irq, .msi = world_msi};
 static const struct accel_ops world_accel = {
 	.name = "test", .manual_clock = true, .vm_init = world_vm_init, .vm_exit = world_vm_exit};
 
@@ -66,7 +67,8 @@ static void world_add(struct world *w, const struct device_class *class, struct 
 
 	BUG_ON(n == WORLD_DEVICES || device_new(w->vm, class, NULL, &d, e));
 	for (unsigned i = 0; i < class->n_props; i++) {
-		if (class->props[i].kind != PROP_BACKEND || strcmp(class->props[i].backend, "chardev") != 0)
+		if (class->props[i].kind != PROP_BACKEND ||
+		    strcmp(class->props[i].backend, "chardev") != 0)
 			continue;
 		BUG_ON(chardev_open("buffer", w->loop, &w->chardev[n], e));
 		BUG_ON(vm_add_backend(w->vm, "chardev", d->id, w->chardev[n], chardev_free, e));
@@ -79,7 +81,8 @@ static void world_add(struct world *w, const struct device_class *class, struct 
 
 		BUG_ON(k == WORLD_WINDOWS);
 		w->window[k].as = ports ? &w->vm->ports : &w->vm->mem;
-		w->window[k].base = ports ? 0x1000 + k * 0x100 : 0xd0000000 + k * UINT64_C(0x1000000);
+		w->window[k].base =
+			ports ? 0x1000 + k * 0x100 : 0xd0000000 + k * UINT64_C(0x1000000);
 		w->window[k].len = io->len;
 		device_place(d, i, w->window[k].base);
 	}
@@ -92,7 +95,8 @@ static void world_add(struct world *w, const struct device_class *class, struct 
 /* The test cannot go on without a world: any failure ends it. */
 static void world_init(struct world *w)
 {
-	struct vm_options o = {.name = "test", .arch = &arch_x86, .accel = &world_accel, .n_vcpus = 1};
+	struct vm_options o = {
+		.name = "test", .arch = &arch_x86, .accel = &world_accel, .n_vcpus = 1};
 	struct err e = ERR_INIT;
 	struct ram *ram;
 
@@ -125,7 +129,8 @@ static void world_save(struct device *d, struct strbuf *out)
 }
 
 /* As vm_load_state does it for one section. */
-static int world_load(struct device *d, unsigned version, const void *data, size_t len, struct err *e)
+static int world_load(struct device *d, unsigned version, const void *data, size_t len,
+		      struct err *e)
 {
 	int rc;
 

@@ -92,7 +92,8 @@ static void reset_brings_back_the_first_state_whatever_the_state_was(void **stat
 		for (unsigned k = 0; t && k < t->n; k++)
 			if (t->fields[k].keep)
 				memcpy((uint8_t *)w.dev[i] + t->fields[k].off,
-				       (uint8_t *)first.dev[i] + t->fields[k].off, t->fields[k].total);
+				       (uint8_t *)first.dev[i] + t->fields[k].off,
+				       t->fields[k].total);
 		device_reset(w.dev[i]);
 		if (t && state_diff(t, first.dev[i], w.dev[i], &diff))
 			fail_msg("%s", strbuf_str(&diff));
@@ -136,7 +137,8 @@ static void what_was_loaded_saves_and_loads_to_itself(void **state)
 			world_save(d, &a);
 			if (world_load(d, d->class->state->version, a.s, a.len, &e) == 0) {
 				world_save(d, &b);
-				assert_int_equal(world_load(d, d->class->state->version, b.s, b.len, &e), 0);
+				assert_int_equal(
+					world_load(d, d->class->state->version, b.s, b.len, &e), 0);
 				world_save(d, &c);
 				assert_same(&b, &c, d->id);
 			}
@@ -156,8 +158,7 @@ static void try_load(struct device *d, const struct strbuf *before, const void *
 
 	if (rc) {
 		assert_true(e.msg[0] != 0);
-		assert_int_not_equal(
-			world_load(d, d->class->state->version, data, len, &e), 0);
+		assert_int_not_equal(world_load(d, d->class->state->version, data, len, &e), 0);
 		world_save(d, &after);
 		assert_same(before, &after, d->id);
 	} else {
@@ -187,7 +188,8 @@ static void a_state_cut_off_anywhere_is_refused_whole(void **state)
 		world_save(d, &s);
 		for (size_t n = 0; n < s.len; n++) {
 			assert_int_not_equal(
-				state_check(d->class->state, d->class->state->version, s.s, n, &e), 0);
+				state_check(d->class->state, d->class->state->version, s.s, n, &e),
+				0);
 			try_load(d, &s, s.s, n);
 		}
 		strbuf_exit(&s);
@@ -227,7 +229,8 @@ static void a_state_of_a_newer_version_is_refused(void **state)
 		if (!d->class->state)
 			continue;
 		world_save(d, &s);
-		assert_int_not_equal(world_load(d, d->class->state->version + 1u, s.s, s.len, &e), 0);
+		assert_int_not_equal(world_load(d, d->class->state->version + 1u, s.s, s.len, &e),
+				     0);
 		assert_non_null(strstr(e.msg, "newer"));
 		strbuf_exit(&s);
 	}
@@ -244,8 +247,10 @@ static void accesses_of_any_size_anywhere_in_a_window_return(void **state)
 				uint8_t data[8];
 
 				le64_store(data, next(&seed));
-				(void)as_vcpu_write(w.window[k].as, w.window[k].base + off, data, size);
-				(void)as_vcpu_read(w.window[k].as, w.window[k].base + off, data, size);
+				(void)as_vcpu_write(w.window[k].as, w.window[k].base + off, data,
+						    size);
+				(void)as_vcpu_read(w.window[k].as, w.window[k].base + off, data,
+						   size);
 			}
 }
 
@@ -268,9 +273,7 @@ static void check_prop(struct device *d, const struct prop *p)
 		assert_int_equal(device_set(d, p->name, "maybe", &e), -EINVAL);
 		break;
 	case PROP_STRING: assert_int_equal(device_set(d, p->name, "text", &e), 0); break;
-	case PROP_BACKEND:
-		assert_int_equal(device_set(d, p->name, "nobody", &e), -ENOENT);
-		break;
+	case PROP_BACKEND: assert_int_equal(device_set(d, p->name, "nobody", &e), -ENOENT); break;
 	}
 }
 
@@ -303,8 +306,10 @@ static void every_device_can_be_made_twice_and_freed(void **state)
 
 		assert_int_equal(device_new(w.vm, device_list[i], "second", &d, &e), 0);
 		for (unsigned k = 0; k < DEVICE_IO_MAX && device_list[i]->io[k].len; k++)
-			device_place(d, k, device_list[i]->io[k].space == AS_PORTS ? 0x7000 + 0x100 * k
-										   : 0x10000000 * (k + 1));
+			device_place(d, k,
+				     device_list[i]->io[k].space == AS_PORTS
+					     ? 0x7000 + 0x100 * k
+					     : 0x10000000 * (k + 1));
 		assert_int_equal(device_init(d, &e), 0);
 		device_free(d);
 		assert_null(device_find(w.vm, "second"));

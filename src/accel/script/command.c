@@ -57,8 +57,8 @@ static int compare(uint64_t got, const char *op, uint64_t want, bool *holds, str
 }
 
 /* The end of a command that found @got: nothing, or from token @i on [& MASK] [OP VALUE]. */
-static int check(struct script *s, const struct command *c, unsigned i, enum base base, uint64_t got,
-		 struct err *e)
+static int check(struct script *s, const struct command *c, unsigned i, enum base base,
+		 uint64_t got, struct err *e)
 {
 	uint64_t mask, want;
 	bool holds = false;
@@ -83,7 +83,8 @@ static int check(struct script *s, const struct command *c, unsigned i, enum bas
 		rc = compare(got, word(c, i), want, &holds, e);
 	if (rc || holds)
 		return rc;
-	return err_set(e, -EILSEQ, base == HEX ? "expected %s%llx, got %llx" : "expected %s%llu, got %llu",
+	return err_set(e, -EILSEQ,
+		       base == HEX ? "expected %s%llx, got %llx" : "expected %s%llu, got %llu",
 		       strcmp(word(c, i), "==") ? word(c, i) : "", (unsigned long long)want,
 		       (unsigned long long)got);
 }
@@ -111,7 +112,8 @@ static bool result_check(const struct command *c, unsigned i, enum io_result got
 	if (strcmp(word(c, i + 1), "unmapped") != 0 && strcmp(word(c, i + 1), "refused") != 0)
 		return false;
 	*rc = strcmp(word(c, i + 1), result_name[got])
-		      ? err_set(e, -EILSEQ, "expected %s, the access was %s", word(c, i + 1), result_name[got])
+		      ? err_set(e, -EILSEQ, "expected %s, the access was %s", word(c, i + 1),
+				result_name[got])
 		      : 0;
 	return true;
 }
@@ -200,7 +202,8 @@ static int do_mem(struct script *s, const struct command *c, struct err *e)
 		return err_set(e, -EFAULT, "not all of it is memory");
 	for (size_t i = 0; i < n; i++)
 		if (got[i] != want[i])
-			return err_set(e, -EILSEQ, "byte %zu: expected %02x, got %02x", i, want[i], got[i]);
+			return err_set(e, -EILSEQ, "byte %zu: expected %02x, got %02x", i, want[i],
+				       got[i]);
 	return 0;
 }
 
@@ -577,7 +580,8 @@ static const struct verb {
 	{"mem", 3, SCRIPT_TOKENS_MAX, do_mem, "ADDRESS ==|= BYTES"},
 	{"fill", 3, 3, do_fill, "ADDRESS LENGTH BYTE"},
 	{"irq", 1, 6, do_irq, "clear | PIN [count] [OP VALUE]"},
-	{"expect", 2, 3, do_expect, "irq PIN LEVEL | msi ADDRESS DATA | msi none | event NAME [CODE]"},
+	{"expect", 2, 3, do_expect,
+	 "irq PIN LEVEL | msi ADDRESS DATA | msi none | event NAME [CODE]"},
 	{"step", 1, 1, do_step, "DURATION"},
 	{"time", 0, 4, do_time, "[OP NANOSECONDS]"},
 	{"chardev", 2, 6, do_chardev, "ID send TEXT | ID expect TEXT | ID count [OP N]"},
@@ -614,7 +618,7 @@ int script_command(struct script *s, const struct command *c, struct err *e)
 		return rc;
 	}
 	near = str_nearest(word(c, 0), names);
-	err_set(e, -EINVAL, "there is no command \"%s\"%s%s%s", word(c, 0), near ? " (did you mean " : "",
-		near ? near : "", near ? "?)" : "");
+	err_set(e, -EINVAL, "there is no command \"%s\"%s%s%s", word(c, 0),
+		near ? " (did you mean " : "", near ? near : "", near ? "?)" : "");
 	return err_kind(e, ERR_USAGE);
 }

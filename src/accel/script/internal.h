@@ -12,7 +12,7 @@
 
 #define SCRIPT_LINE_MAX	  8192u
 #define SCRIPT_TOKENS_MAX 72u
-#define SCRIPT_MSIS	  64u	   /* remembered messages; older ones are dropped */
+#define SCRIPT_MSIS	  64u /* remembered messages; older ones are dropped */
 #define SCRIPT_EVENTS	  8u
 #define SCRIPT_STATES	  4u
 #define SCRIPT_REPEAT_MAX 10000000u
@@ -91,7 +91,7 @@ int script_parse(char **rest, struct command *c, struct err *e) MUST_CHECK;
 int source_open(struct source *s, const char *spec, struct err *e) MUST_CHECK;
 void source_close(struct source *s);
 enum source_result { SOURCE_LINE, SOURCE_END, SOURCE_KICKED, SOURCE_TOO_LONG };
-/* The next line without its end into @line (SCRIPT_LINE_MAX bytes); gives up when @kick_fd is up. */
+/* The next line, without its end, into @line (SCRIPT_LINE_MAX bytes).  A kick interrupts it. */
 enum source_result source_line(struct source *s, int kick_fd, char *line);
 /* On a socket, sends an answer. */
 void source_answer(struct source *s, const char *text);

@@ -138,7 +138,8 @@ static void post(struct script *s, unsigned rounds)
 /* Waits for what was posted.  False if a kick came first. */
 static bool wait_done(struct script *s, int kick_fd)
 {
-	struct pollfd pfd[2] = {{.fd = s->done_fd, .events = POLLIN}, {.fd = kick_fd, .events = POLLIN}};
+	struct pollfd pfd[2] = {{.fd = s->done_fd, .events = POLLIN},
+				{.fd = kick_fd, .events = POLLIN}};
 
 	for (;;) {
 		(void)poll(pfd, 2, -1);
@@ -202,13 +203,14 @@ static void end_script(struct script *s)
 
 	if (!s->failures && script_left_over(s, event, sizeof(event))) {
 		s->cmd.n = 0;
-		report(s, err_set(&e, -EILSEQ, "the guest caused event %s, which nothing expected", event), &e);
+		err_set(&e, -EILSEQ, "the guest caused event %s, which nothing expected", event);
+		report(s, e.code, &e);
 	}
 	(void)fflush(stdout);
 	s->finished = true;
 	s->ending = true;
-	vm_request(s->vm, VM_EVENT_EXIT, s->failures && s->src.listener < 0 ? EXIT_FAILED : EXIT_GUEST_OFF,
-		   "%s", "");
+	vm_request(s->vm, VM_EVENT_EXIT,
+		   s->failures && s->src.listener < 0 ? EXIT_FAILED : EXIT_GUEST_OFF, "%s", "");
 }
 
 /* Sets up the next command.  False on a kick. */

@@ -63,7 +63,8 @@ struct ns16550 {
 
 #define F(m, ...) FIELD(struct ns16550, m, __VA_ARGS__)
 static const struct field fields[] = {
-	F(div, .reset = 12), F(ier, .max = 0x0f), F(fcr, ), F(lcr, .reset = 3), F(mcr, .max = 0x1f), F(scr, ),
+	F(div, .reset = 12), F(ier, .max = 0x0f), F(fcr, ), F(lcr, .reset = 3),
+	F(mcr, .max = 0x1f), F(scr, ),
 	F(err, .max = LSR_ERRORS), F(delta, .max = 0x0f), F(polls, .max = POLLS),
 	F(rx_count, .max = FIFO), F(rx, ), F(rx_err, .max = LSR_CHAR),
 	F(tx_count, .max = FIFO), F(tx, ), F(thre_irq, .reset = true),
