@@ -222,6 +222,28 @@ static inline void rig_wait_seen(struct rig *r, unsigned n)
 	}
 }
 
+/* Serves the loop until the guest has written @c to port 0x10 @n times. */
+static inline void rig_wait_char(struct rig *r, char c, unsigned n)
+{
+	uint64_t end = sys_now_ns() + RIG_LIMIT;
+
+	for (unsigned got = 0; got < n;) {
+		loop_step(r->loop, 1);
+		got = 0;
+		device_lock(&r->dev->dev);
+		for (unsigned i = 0; i < r->dev->n; i++) {
+			const struct rig_access *a = &r->dev->log[i];
+
+			got += a->write && !a->mmio && a->off == 0 && a->val == (uint8_t)c;
+		}
+		device_unlock(&r->dev->dev);
+		if (r->requested)
+			fail_msg("the guest ended early: %s", r->request.text);
+		if (sys_now_ns() > end)
+			fail_msg("the guest wrote '%c' %u times of %u", c, got, n);
+	}
+}
+
 /* What the guest wrote byte by byte to port 0x10, as text. */
 static inline const char *rig_text(const struct rig *r)
 {
