@@ -90,6 +90,7 @@ LIB := $(O)/liblodge.a
 ## all           build/lodge
 ## clean         removes build/
 all: $(O)/lodge
+	@: # says nothing when all is there
 ifeq ($(CROSS)$(BUILD),release)
 all: build/lodge
 build/lodge: $(O)/lodge

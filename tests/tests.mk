@@ -44,7 +44,9 @@ OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
 unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(if $(CROSS),$(O)/run)
+	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
+	@:
 
 ## unit          the unit tests of this BUILD, CC and ARCH, with cmocka's own output
 unit: unit-build
