@@ -1,6 +1,6 @@
 /*
- * The script accelerator: what its language refuses and how it says so, its answers on a socket, and
- * that it always lets go when the VM is paused or ends.
+ * The script accelerator: what its language refuses and how it says so, its answers on a socket,
+ * and that it always lets go when the VM is paused or ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,8 +72,8 @@ static void a_script_that_holds_ends_with_0(void **state)
 		"mem 1000 = 0102 0304; readl 1000 == 04030201; mem 1000 == 01020304",
 		"fill 2000 100 aa; mem 20ff == aa00; writew 2ffe bbcc; mem 2ffe == ccbb",
 		"time == 0; step 10us; time == 10000; step 1ms; time >= 1010000; step 0",
-		("chardev com1 send \"\\x00\\n\\\"\\\\\"; outb 3f9 1; inb 3f8 == 0; inb 3f8 == a; "
-		 "inb 3f8 == 22; inb 3f8 == 5c"),
+		("chardev serial0 send \"\\x00\\n\\\"\\\\\"; outb 3f9 1; inb 3f8 == 0; "
+		 "inb 3f8 == a; inb 3f8 == 22; inb 3f8 == 5c"),
 		"outb 64 fe; expect event reset; expect event none",
 		"outb f4 3; expect event exit 7",
 		"expect msi none; ! expect msi fee00000 41",
@@ -97,7 +97,8 @@ static void a_script_that_does_not_ends_with_1_and_says_where_and_what(void **st
 		const char *script, *message;
 	} table[] = {
 		{"inb 3fd == 61", ":1: inb 3fd == 61: expected 61, got 60\n"},
-		{"\n# x\ninb 3fd; inb 3fd & f0 != 60", ":3: inb 3fd & f0 != 60: expected !=60, got 60\n"},
+		{"\n# x\ninb 3fd; inb 3fd & f0 != 60",
+		 ":3: inb 3fd & f0 != 60: expected !=60, got 60\n"},
 		{"irq 4 count == 12", "expected 12, got 0\n"},
 		{"expect irq 4 1", "expect irq 4 1: the wire is low\n"},
 		{"expect event off", "got event none\n"},
@@ -105,8 +106,8 @@ static void a_script_that_does_not_ends_with_1_and_says_where_and_what(void **st
 		{"outb 64 fe; expect event off", "got event reset\n"},
 		{"outb f4 0; expect event exit 3", "got event exit 1\n"},
 		{"expect msi 0 0", "no message came\n"},
-		{"chardev com1 expect \"a\\n\"", "chardev com1 expect \"a\n\": got \"\"\n"},
-		{"outb 3fb 3; outb 3f8 7; chardev com1 expect \"a\"", "got \"\\x07\"\n"},
+		{"chardev serial0 expect \"a\\n\"", "chardev serial0 expect \"a\n\": got \"\"\n"},
+		{"outb 3fb 3; outb 3f8 7; chardev serial0 expect \"a\"", "got \"\\x07\"\n"},
 		{"mem 0 == 00ff", "byte 1: expected ff, got 00\n"},
 		{"mem 100000 == 00", "not all of it is memory\n"},
 		{"mem d0000000 = 00", "not all of it is RAM\n"},
@@ -114,7 +115,7 @@ static void a_script_that_does_not_ends_with_1_and_says_where_and_what(void **st
 		{"inb 5000 == refused", "expected refused, the access was unmapped\n"},
 		{"repeat 5 inb 3fd == 61", "time 1: expected 61, got 60\n"},
 		{"! inb 3fd == 60", "it should have failed\n"},
-		{"command com1 hello", "com1 takes no commands\n"},
+		{"command ns16550.0 hello", "ns16550.0 takes no commands\n"},
 		{"load x", "no state \"x\""},
 		/* Mistakes of the script itself, which "!" does not excuse. */
 		{"inp 3fd", "there is no command \"inp\" (did you mean inb?)\n"},
@@ -130,7 +131,7 @@ static void a_script_that_does_not_ends_with_1_and_says_where_and_what(void **st
 		{"step soon", "soon"},
 		{"show nobody", "there is no device \"nobody\"\n"},
 		{"chardev nobody count", "there is no chardev \"nobody\"\n"},
-		{"chardev com1 sing", "chardev ID send TEXT, expect TEXT or count\n"},
+		{"chardev serial0 sing", "chardev ID send TEXT, expect TEXT or count\n"},
 		{"echo \"abc", "a quoted text has no end\n"},
 		{"echo \"a\\q\"", "unknown escape in a quoted text\n"},
 		{"echo \"a\\xg0\"", "unknown escape in a quoted text\n"},
@@ -145,7 +146,8 @@ static void a_script_that_does_not_ends_with_1_and_says_where_and_what(void **st
 	for (size_t i = 0; i < ARRAY_LEN(table); i++) {
 		assert_int_equal(run_text(table[i].script, log, sizeof(log)), EXIT_FAILED);
 		if (!strstr(log, table[i].message))
-			fail_msg("%s: \"%s\" is not in: %s", table[i].script, table[i].message, log);
+			fail_msg("%s: \"%s\" is not in: %s", table[i].script, table[i].message,
+				 log);
 	}
 }
 
@@ -170,7 +172,8 @@ static void a_script_that_cannot_be_read_is_an_error(void **state)
 
 	(void)state;
 	assert_int_equal(script_vm_run("/nonexistent/x.script", &e), -ENOENT);
-	assert_string_equal(e.msg, "--script /nonexistent/x.script: cannot open: No such file or directory");
+	assert_string_equal(
+		e.msg, "--script /nonexistent/x.script: cannot open: No such file or directory");
 	assert_int_equal(script_vm_run(dir, &e), -EISDIR);
 	assert_int_equal(script_vm_run(NULL, &e), -EINVAL);
 	assert_int_equal(e.kind, ERR_USAGE);
@@ -238,8 +241,9 @@ static void on_a_socket_each_command_is_answered_and_a_failure_is_not_the_end(vo
 
 	(void)state;
 	assert_int_equal(run_client(&c), 0);
-	assert_string_equal(c.heard, "ok\nok 5a\nfail expected 5b, got 5a\n"
-				     "fail there is no command \"nonsense\"\nok 0\nhello\nok\nok 60\n");
+	assert_string_equal(c.heard,
+			    "ok\nok 5a\nfail expected 5b, got 5a\n"
+			    "fail there is no command \"nonsense\"\nok 0\nhello\nok\nok 60\n");
 }
 
 static void a_client_that_hangs_up_ends_the_script(void **state)
@@ -275,8 +279,10 @@ static void a_vm_whose_script_runs_pauses_and_goes_on(void **state)
 	struct script_vm s;
 
 	(void)state;
-	write_script("repeat 2000 outb e9 41\nchardev debug count == 2000\n"
-		     "outb 3f9 1; chardev com1 send \"a\"; inb 3f8 == 61\npause\nsave\nload\ninb 3fd == 60\n");
+	write_script(
+		"repeat 2000 outb e9 41\nchardev debug count == 2000\n"
+		"outb 3f9 1; chardev serial0 send \"a\"; inb 3f8 == 61\npause\nsave\nload\ninb "
+		"3fd == 60\n");
 	assert_int_equal(script_vm_make(&s, script_path, 2, &e), 0);
 	vm_run(s.vm);
 	while (s.code < 0) {
