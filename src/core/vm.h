@@ -78,7 +78,8 @@ struct vm {
 	struct vcpu *vcpus;
 	unsigned n_vcpus;
 	struct vm_topology topology;
-	const char *accel_arg; /* see struct vm_options */
+	const char *accel_arg;	 /* see struct vm_options */
+	const void *arch_config; /* see struct vm_options */
 
 	pthread_mutex_t lock; /* phase, parking, requests */
 	pthread_cond_t cond;
@@ -104,6 +105,11 @@ struct vm_options {
 	struct loop *loop;
 	unsigned n_vcpus;
 	struct vm_topology topology; /* all 0: n_vcpus sockets of one core */
+	/*
+	 * What the board and the accelerator have to agree on beyond the interfaces of core: a struct of
+	 * arch/<name>, such as struct arm64_config; borrowed, or NULL where there is none.
+	 */
+	const void *arch_config;
 	const char *accel_arg; /* for the accelerator: the script of "script"; borrowed, or NULL */
 };
 
