@@ -34,6 +34,7 @@ static const struct placed {
 	{"ns16550", "serial0", 0x3f8, {4, -1}},
 	{"ns16550", "serial1", 0x2f8, {3, -1}},
 	{"i8042", NULL, 0, {1, 12}},
+	{"i8254", NULL, 0, {0, -1}},
 	{"mc146818", NULL, 0, {8, -1}},
 	{"acpi-pm", NULL, 0, {9, -1}},
 	{"debug-exit", NULL, 0, {-1, -1}},

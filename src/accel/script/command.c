@@ -541,7 +541,7 @@ static int do_quit(struct script *s, const struct command *c, struct err *e)
 static int do_repeat(struct script *s, const struct command *c, struct err *e)
 {
 	struct command inner = {.n = c->n - 2};
-	uint64_t n;
+	uint64_t n = 0;
 	int rc = number(&c->tok[1], DEC, SCRIPT_REPEAT_MAX, &n, e);
 
 	memcpy(inner.tok, c->tok + 2, inner.n * sizeof(inner.tok[0]));

@@ -94,7 +94,7 @@ static uint64_t seconds_of(const struct date *r)
 	uint64_t days = y / 400 * DAYS_400Y + y % 400 * 365 + y % 400 / 4 - y % 400 / 100 +
 			(153 * m + 2) / 5 + r->day - 1;
 
-	return days * DAY_S + r->hour * 3600 + r->min * 60 + r->sec;
+	return days * DAY_S + r->hour * UINT64_C(3600) + r->min * UINT64_C(60) + r->sec;
 }
 
 static uint64_t t_now(struct mc146818 *c)
