@@ -43,10 +43,7 @@ const struct kvm_cap_name kvm_cap_names[] = {
 	C(SET_TSS_ADDR, false),
 	C(SET_IDENTITY_MAP_ADDR, false),
 	C(VCPU_EVENTS, false),
-	C(DEBUGREGS, false),
-	C(XSAVE, false),
 	C(XSAVE2, false),
-	C(XCRS, false),
 	C(SREGS2, false),
 	C(SYNC_REGS, false),
 	C(GET_TSC_KHZ, false),
@@ -54,9 +51,6 @@ const struct kvm_cap_name kvm_cap_names[] = {
 	C(TSC_DEADLINE_TIMER, false),
 	C(ADJUST_CLOCK, false),
 	C(KVMCLOCK_CTRL, false),
-	C(PIT2, false),
-	C(PIT_STATE2, false),
-	C(REINJECT_CONTROL, false),
 	C(SPLIT_IRQCHIP, false),
 	C(X2APIC_API, false),
 	C(EXCEPTION_PAYLOAD, false),
@@ -64,6 +58,14 @@ const struct kvm_cap_name kvm_cap_names[] = {
 	C(X86_USER_SPACE_MSR, false),
 	C(X86_SMM, false),
 	C(NESTED_STATE, false),
+#ifdef KVM_CAP_PIT2 /* the kernel's header has these for hosts with such hardware only */
+	C(PIT2, false),
+	C(PIT_STATE2, false),
+	C(REINJECT_CONTROL, false),
+	C(DEBUGREGS, false),
+	C(XSAVE, false),
+	C(XCRS, false),
+#endif
 	{0, NULL, false},
 };
 #undef C
