@@ -6,16 +6,16 @@
 #include "base/bitmap.h"
 
 static const uint8_t few_pages[] = {
-	0xb8, 0x00, 0x20, /* mov $0x2000,%ax */
-	0x8e, 0xc0, /* mov %ax,%es */
+	0xb8, 0x00, 0x20,		    /* mov $0x2000,%ax */
+	0x8e, 0xc0,			    /* mov %ax,%es */
 	0x26, 0xc6, 0x06, 0x00, 0x00, 0x01, /* movb $1,%es:0 */
 	0x26, 0xc6, 0x06, 0xff, 0x5f, 0x01, /* movb $1,%es:0x5fff */
-	0xe6, 0x10, /* out %al,$0x10 */
-	0x80, 0x3e, 0x00, 0x20, 0x00, /* 1: cmpb $0,0x2000 */
-	0x74, 0xf9, /* je 1b */
+	0xe6, 0x10,			    /* out %al,$0x10 */
+	0x80, 0x3e, 0x00, 0x20, 0x00,	    /* 1: cmpb $0,0x2000 */
+	0x74, 0xf9,			    /* je 1b */
 	0x26, 0xc6, 0x06, 0x00, 0xf0, 0x01, /* movb $1,%es:0xf000 */
-	0xe6, 0x10, /* out %al,$0x10 */
-	0xf4, /* hlt */
+	0xe6, 0x10,			    /* out %al,$0x10 */
+	0xf4,				    /* hlt */
 };
 
 /*
@@ -23,13 +23,13 @@ static const uint8_t few_pages[] = {
  * overruns the ring meanwhile.
  */
 static const uint8_t many_pages[] = {
-	0x66, 0xbf, 0x00, 0x00, 0x10, 0x00, /* mov $0x100000,%edi */
-	0x66, 0xb9, 0xd0, 0x07, 0x00, 0x00, /* mov $2000,%ecx */
-	0x26, 0x67, 0xc6, 0x07, 0x01, /* 1: movb $1,%es:(%edi) */
-	0xe6, 0x10, /* out %al,$0x10 */
+	0x66, 0xbf, 0x00, 0x00, 0x10, 0x00,	  /* mov $0x100000,%edi */
+	0x66, 0xb9, 0xd0, 0x07, 0x00, 0x00,	  /* mov $2000,%ecx */
+	0x26, 0x67, 0xc6, 0x07, 0x01,		  /* 1: movb $1,%es:(%edi) */
+	0xe6, 0x10,				  /* out %al,$0x10 */
 	0x66, 0x81, 0xc7, 0x00, 0x10, 0x00, 0x00, /* add $0x1000,%edi */
-	0x67, 0xe2, 0xef, /* loopl 1b */
-	0xf4, /* hlt */
+	0x67, 0xe2, 0xef,			  /* loopl 1b */
+	0xf4,					  /* hlt */
 };
 
 #define PAGES	   (RIG_RAM / GUEST_PAGE)
@@ -80,13 +80,15 @@ static void exactly_the_pages_that_were_written_are_dirty(const char *arg)
 	uint8_t go = 1;
 	struct rig r;
 
-	rig_init(&r, &(struct rig_options){.code = few_pages, .len = sizeof(few_pages), .arg = arg});
+	rig_init(&r,
+		 &(struct rig_options){.code = few_pages, .len = sizeof(few_pages), .arg = arg});
 	rig_check(as_dirty_start(&r.vm->mem, &e), &e);
 	vm_run(r.vm);
 	rig_wait_seen(&r, 1);
 	expect_dirty(&r, first, ARRAY_LEN(first));
 	expect_dirty(&r, NULL, 0);
-	assert_int_equal(as_write(&r.vm->mem, 0x2000, &go, 1), IO_OK); /* Lodge's own write counts too */
+	assert_int_equal(as_write(&r.vm->mem, 0x2000, &go, 1),
+			 IO_OK); /* Lodge's own write counts too */
 	assert_int_equal(rig_wait(&r), VM_EVENT_OFF);
 	expect_dirty(&r, second, ARRAY_LEN(second));
 	as_dirty_stop(&r.vm->mem);
@@ -127,8 +129,10 @@ static uint64_t many_dirty(const char *arg, uint64_t *full)
 	struct as_map m;
 	struct rig r;
 
-	rig_init(&r, &(struct rig_options){
-			     .code = many_pages, .len = sizeof(many_pages), .arg = arg, .tweak = big_segment});
+	rig_init(&r, &(struct rig_options){.code = many_pages,
+					   .len = sizeof(many_pages),
+					   .arg = arg,
+					   .tweak = big_segment});
 	rig_check(ram_new(r.vm, "more", MANY_PAGES * GUEST_PAGE, RAM_ANON, &ram, &e), &e);
 	rig_check(as_map_ram(&r.vm->mem, MANY_BASE, ram, 0, MANY_PAGES * GUEST_PAGE, &e), &e);
 	rig_check(as_dirty_start(&r.vm->mem, &e), &e);
@@ -139,7 +143,8 @@ static uint64_t many_dirty(const char *arg, uint64_t *full)
 	*full = vm_exits(r.vm, EXIT_STAT_DIRTY);
 	for (unsigned i = 0; i < MANY_PAGES; i++)
 		if (bitmap_test(map, i) != (i < 2000))
-			fail_msg("page %u is %sdirty with \"%s\"", i, i < 2000 ? "not " : "", arg ? arg : "");
+			fail_msg("page %u is %sdirty with \"%s\"", i, i < 2000 ? "not " : "",
+				 arg ? arg : "");
 	rig_exit(&r);
 	return bitmap_count(map, MANY_PAGES);
 }
@@ -160,7 +165,8 @@ static void wrong_options_are_refused_with_their_names(void **state)
 	static const struct {
 		const char *arg, *msg;
 	} bad[] = {
-		{"dirty-ring=1000", "kvm: dirty-ring: 1000 is not a power of two from 1024 to 65536"},
+		{"dirty-ring=1000",
+		 "kvm: dirty-ring: 1000 is not a power of two from 1024 to 65536"},
 		{"dirty-ring=512", "kvm: dirty-ring: 512 is not a power of two from 1024 to 65536"},
 		{"dirty-rin=1024", "kvm: there is no option \"dirty-rin\""},
 		{"node=", "kvm: node: \"\" is not a path of 1 to 63 bytes"},

@@ -1,10 +1,10 @@
 /*
  * unit/kvm_rig.h - a small VM on the host's own /dev/kvm, for tests through the public interface.
  *
- * 640 KiB of RAM at 0, the guest's code at 0x1000 and entered there in real mode with all segments at
- * 0; a device with ports 0x10 to 0x1f and an MMIO window at 0xb0000 that remembers what it is told.
- * Guests are given as bytes with their assembly beside them.  Real mode only, because that is what
- * every KVM can run.
+ * 640 KiB of RAM at 0, the guest's code at 0x1000 and entered there in real mode with all segments
+ * at 0; a device with ports 0x10 to 0x1f and an MMIO window at 0xb0000 that remembers what it is
+ * told. Guests are given as bytes with their assembly beside them.  Real mode only, because that is
+ * what every KVM can run.
  */
 #ifndef LODGE_UNIT_KVM_RIG_H
 #define LODGE_UNIT_KVM_RIG_H
@@ -21,12 +21,12 @@
 #include "base/sys.h"
 #include "core/vm.h"
 
-#define RIG_CODE   0x1000u
-#define RIG_RAM	   0xa0000u
-#define RIG_PORT   0x10u
-#define RIG_MMIO   0xb0000u
-#define RIG_LOG    4096u
-#define RIG_LIMIT  UINT64_C(20000000000) /* ns: a guest that hangs fails the test */
+#define RIG_CODE  0x1000u
+#define RIG_RAM	  0xa0000u
+#define RIG_PORT  0x10u
+#define RIG_MMIO  0xb0000u
+#define RIG_LOG	  4096u
+#define RIG_LIMIT UINT64_C(20000000000) /* ns: a guest that hangs fails the test */
 
 /* One access that the device saw. */
 struct rig_access {
@@ -67,16 +67,19 @@ struct rig_options {
 	void (*tweak)(struct rig *r, struct x86_vcpu *s, unsigned index);
 };
 
-static inline uint64_t rig_seen(struct device *d, bool write, bool mmio, uint64_t off, unsigned size,
-				uint64_t val)
+static inline uint64_t rig_seen(struct device *d, bool write, bool mmio, uint64_t off,
+				unsigned size, uint64_t val)
 {
 	struct rig_device *r = (struct rig_device *)d;
 
 	if (!write)
 		val = r->next_read++;
 	if (r->n < RIG_LOG)
-		r->log[r->n++] = (struct rig_access){
-			.write = write, .mmio = mmio, .size = (uint8_t)size, .off = (uint16_t)off, .val = val};
+		r->log[r->n++] = (struct rig_access){.write = write,
+						     .mmio = mmio,
+						     .size = (uint8_t)size,
+						     .off = (uint16_t)off,
+						     .val = val};
 	atomic_fetch_add(&r->seen, 1);
 	return val;
 }
@@ -112,8 +115,8 @@ static const struct device_class rig_class = {
 	.n_irqs = 2,
 	.io = {{rig_port_read, rig_port_write, .sizes = 1 | 2 | 4, .space = AS_PORTS, .len = 16,
 		.base = RIG_PORT},
-	       {rig_mmio_read, rig_mmio_write, .sizes = 1 | 2 | 4 | 8, .space = AS_MEMORY, .len = 0x1000,
-		.base = RIG_MMIO}},
+	       {rig_mmio_read, rig_mmio_write, .sizes = 1 | 2 | 4 | 8, .space = AS_MEMORY,
+		.len = 0x1000, .base = RIG_MMIO}},
 };
 
 static inline void rig_check(int rc, const struct err *e)
@@ -202,7 +205,8 @@ static inline enum vm_event rig_wait(struct rig *r)
 	while (!r->requested) {
 		loop_step(r->loop, 100);
 		if (sys_now_ns() > end)
-			fail_msg("the guest did nothing for %u s", (unsigned)(RIG_LIMIT / 1000000000));
+			fail_msg("the guest did nothing for %u s",
+				 (unsigned)(RIG_LIMIT / 1000000000));
 	}
 	r->requested = false;
 	return r->request.event;
@@ -280,18 +284,21 @@ static inline const char *rig_restricted(void)
 	return report.usable ? "" : report.why;
 }
 
-/* cmocka's main: skips all with one sentence where there is no KVM, and says where modes are emulated. */
-#define RIG_MAIN(tests)                                                                            \
-	int main(void)                                                                             \
-	{                                                                                          \
-		if (rig_absent()) {                                                                \
-			printf("SKIP: %s\n", rig_absent());                                        \
-			for (size_t i = 0; i < ARRAY_LEN(tests); i++)                              \
-				(tests)[i].test_func = rig_skip;                                   \
-		} else if (*rig_restricted()) {                                                    \
-			printf("NOTE: KVM emulates these guests here: %s\n", rig_restricted());    \
-		}                                                                                  \
-		return cmocka_run_group_tests(tests, NULL, NULL);                                  \
+/*
+ * cmocka's main: skips all with one sentence where there is no KVM, and says where modes are
+ * emulated.
+ */
+#define RIG_MAIN(tests)                                                                         \
+	int main(void)                                                                          \
+	{                                                                                       \
+		if (rig_absent()) {                                                             \
+			printf("SKIP: %s\n", rig_absent());                                     \
+			for (size_t i = 0; i < ARRAY_LEN(tests); i++)                           \
+				(tests)[i].test_func = rig_skip;                                \
+		} else if (*rig_restricted()) {                                                 \
+			printf("NOTE: KVM emulates these guests here: %s\n", rig_restricted()); \
+		}                                                                               \
+		return cmocka_run_group_tests(tests, NULL, NULL);                               \
 	}
 
 static void rig_skip(void **state)

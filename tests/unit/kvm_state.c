@@ -1,5 +1,6 @@
 /*
- * The state of vCPUs and chips under KVM: what is put is got, and a running guest goes on elsewhere.
+ * The state of vCPUs and chips under KVM: what is put is got, and a running guest goes on
+ * elsewhere.
  */
 #include <time.h>
 
@@ -8,11 +9,11 @@
 #include "core/vcpu_private.h"
 
 static const uint8_t counter[] = {
-	0x66, 0x43, /* 1: inc %ebx */
+	0x66, 0x43,		      /* 1: inc %ebx */
 	0x66, 0x89, 0x1e, 0x00, 0x20, /* mov %ebx,0x2000 */
-	0x66, 0x89, 0xd8, /* mov %ebx,%eax */
-	0x66, 0xe7, 0x14, /* out %eax,$0x14 */
-	0xeb, 0xf1, /* jmp 1b */
+	0x66, 0x89, 0xd8,	      /* mov %ebx,%eax */
+	0x66, 0xe7, 0x14,	      /* out %eax,$0x14 */
+	0xeb, 0xf1,		      /* jmp 1b */
 };
 
 #define MSR_TSC 0x10u
@@ -82,7 +83,10 @@ static void a_new_vcpu_has_the_power_on_state_in_every_field(void **state)
 			struct x86_vcpu *want = copy_of(r.vm->vcpus[cpu].state);
 			struct x86_vcpu *got = get_state(&r, cpu);
 
-			/* A state from reset names no MSR, has no chip to leave out, and a short FPU area. */
+			/*
+			 * A state from reset names no MSR, has no chip to leave out, and a short
+			 * FPU area.
+			 */
 			want->n_msrs = got->n_msrs;
 			memcpy(want->msr, got->msr, sizeof(want->msr));
 			want->xsave_size = got->xsave_size;
@@ -100,7 +104,8 @@ static void a_new_vcpu_has_the_power_on_state_in_every_field(void **state)
 /* Values that are legal and unlike any default, in whatever the table holds. */
 static void make_strange(struct x86_vcpu *s)
 {
-	static const uint32_t msrs[] = {0x174, 0x175, 0x176, X86_MSR_STAR, X86_MSR_LSTAR, 0xc0000102};
+	static const uint32_t msrs[] = {0x174,	      0x175,	     0x176,
+					X86_MSR_STAR, X86_MSR_LSTAR, 0xc0000102};
 
 	for (unsigned i = 0; i < 16; i++)
 		s->gpr[i] = 0x0123456789abcdef * (i + 3);

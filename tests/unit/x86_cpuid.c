@@ -214,7 +214,8 @@ static void without_an_apic_nothing_that_needs_one_is_offered(void **state)
 	assert_false(leaf(&g, 1, 0)->ecx & (1u << 21 | 1u << 24));
 	assert_false(leaf(&g, 0x80000001, 0)->edx & 1u << 9);
 	assert_int_equal(leaf(&g, 0x40000000, 0)->eax, 0x40000001);
-	assert_int_equal(leaf(&g, 0x40000001, 0)->eax & (1u << 4 | 1u << 6 | 1u << 7 | 1u << 11 | 1u << 14),
+	assert_int_equal(leaf(&g, 0x40000001, 0)->eax &
+				 (1u << 4 | 1u << 6 | 1u << 7 | 1u << 11 | 1u << 14),
 			 0);
 	assert_null(x86_cpuid_find(g.c, g.n, 0xb, 0));
 }

@@ -132,7 +132,8 @@ static void an_entry_becomes_the_message_that_the_manual_shows(void **state)
 	x86_ioapic_msi(UINT64_C(0x0300000000000031), &addr, &data);
 	assert_int_equal(addr, 0xfee03000);
 	assert_int_equal(data, 0x31);
-	x86_ioapic_msi(UINT64_C(0x0f00000000000000) | X86_RTE_LOGICAL | X86_RTE_LEVEL | 1u << 8 | 0x52,
+	x86_ioapic_msi(UINT64_C(0x0f00000000000000) | X86_RTE_LOGICAL | X86_RTE_LEVEL | 1u << 8 |
+			       0x52,
 		       &addr, &data);
 	assert_int_equal(addr, 0xfee0f004);
 	assert_int_equal(data, 0xc152);
@@ -144,7 +145,8 @@ int main(void)
 		cmocka_unit_test(registers_read_back_what_software_may_write),
 		cmocka_unit_test(an_edge_is_sent_once_and_lost_while_masked),
 		cmocka_unit_test(a_level_is_sent_again_after_each_eoi_while_it_is_high),
-		cmocka_unit_test(the_eoi_register_and_a_trip_through_edge_mode_end_a_level_interrupt),
+		cmocka_unit_test(
+			the_eoi_register_and_a_trip_through_edge_mode_end_a_level_interrupt),
 		cmocka_unit_test(an_entry_becomes_the_message_that_the_manual_shows),
 	};
 

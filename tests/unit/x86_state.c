@@ -143,7 +143,8 @@ static void what_a_cpu_does_is_said_in_words(void **state)
 	assert_false(arch_x86.stuck(v));
 	arch_x86.show(v, &text);
 	assert_non_null(strstr(strbuf_str(&text), "16-bit protected mode, cpl 3"));
-	assert_non_null(strstr(strbuf_str(&text), "cs   f000 base 00000000ffff0000 limit 0000ffff"));
+	assert_non_null(
+		strstr(strbuf_str(&text), "cs   f000 base 00000000ffff0000 limit 0000ffff"));
 	strbuf_exit(&text);
 	free(v);
 }

@@ -15,7 +15,9 @@
 #include "accel/kvm/kvm.h"
 #include "base/sys.h"
 
+/* clang-format off */
 #define C(cap, needed) {KVM_CAP_##cap, "KVM_CAP_" #cap, (needed)}
+/* clang-format on */
 const struct kvm_cap_name kvm_cap_names[] = {
 	C(USER_MEMORY, true),
 	C(DESTROY_MEMORY_REGION_WORKS, true),
@@ -87,8 +89,9 @@ static int open_absent(const char *path, struct err *e)
 {
 	err_set(e, -ENOENT, "%s does not exist", path);
 	if (!access("/sys/module/kvm", F_OK) && !*kvm_module())
-		return err_hint(e, "the kvm module is loaded but not the one for this processor: try "
-				   "\"modprobe kvm_intel\" or \"modprobe kvm_amd\"");
+		return err_hint(e,
+				"the kvm module is loaded but not the one for this processor: try "
+				"\"modprobe kvm_intel\" or \"modprobe kvm_amd\"");
 	return err_hint(e, "load KVM with \"modprobe kvm_intel\" or \"modprobe kvm_amd\"; if that "
 			   "fails, switch on VT-x or AMD-V in the firmware's setup, or nested "
 			   "virtualization if this host is a virtual machine itself");
@@ -108,12 +111,13 @@ static int open_denied(const char *path, struct err *e)
 	if ((st.st_mode & 0060) == 0060 && gr) {
 		err_set(e, -EACCES, "no permission to open %s: it is for the group \"%s\"", path,
 			gr->gr_name);
-		return err_hint(e, "become a member with \"sudo usermod -aG %s $USER\" and log in again",
-				gr->gr_name);
+		return err_hint(
+			e, "become a member with \"sudo usermod -aG %s $USER\" and log in again",
+			gr->gr_name);
 	}
 	pw = getpwuid(st.st_uid);
-	err_set(e, -EACCES, "no permission to open %s: its mode %04o leaves it to user \"%s\"", path,
-		(unsigned)(st.st_mode & 07777), pw ? pw->pw_name : "?");
+	err_set(e, -EACCES, "no permission to open %s: its mode %04o leaves it to user \"%s\"",
+		path, (unsigned)(st.st_mode & 07777), pw ? pw->pw_name : "?");
 	return err_hint(e, "Linux distributions give it to the group \"kvm\" with mode 0660; an "
 			   "administrator can do so");
 }
@@ -133,7 +137,9 @@ int kvm_open(const char *path, struct err *e)
 			err_set(e, rc, "%s exists but no driver is behind it", path);
 			rc = err_hint(e, "load kvm_intel or kvm_amd with modprobe");
 			break;
-		case EBUSY: err_set(e, rc, "%s is in use by something that does not share it", path); break;
+		case EBUSY:
+			err_set(e, rc, "%s is in use by something that does not share it", path);
+			break;
 		default: rc = err_errno(e, rc, "cannot open %s", path); break;
 		}
 		err_kind(e, ERR_HOST);
@@ -149,8 +155,8 @@ int kvm_open(const char *path, struct err *e)
 	else if (version < 0)
 		rc = err_errno(e, rc, "KVM_GET_API_VERSION");
 	else
-		rc = err_set(e, rc, "%s has KVM API version %d; Lodge needs version %d", path, version,
-			     KVM_API_VERSION);
+		rc = err_set(e, rc, "%s has KVM API version %d; Lodge needs version %d", path,
+			     version, KVM_API_VERSION);
 	err_kind(e, ERR_HOST);
 	return rc;
 }

@@ -43,7 +43,7 @@ struct kvm_arch; /* the architecture's part of a VM */
 struct kvm_vcpu {
 	struct kvm_vm *kvm;
 	struct vcpu *v;
-	int fd; /* -1: none */
+	int fd;		   /* -1: none */
 	_Atomic pid_t tid; /* 0: cannot be kicked */
 	struct kvm_run *run;
 	_Atomic bool nmi; /* wanted; seen when KVM_RUN is interrupted */
@@ -68,7 +68,7 @@ struct kvm_vm {
 	size_t run_size;
 	bool manual_protect;
 	unsigned n_slots;
-	pthread_mutex_t lock; /* slots, rings, clock; below vm->lock, never with a device's wanted */
+	pthread_mutex_t lock; /* slots, rings, clock, what is learned once; no device lock inside */
 	struct kvm_slot *slots;
 	struct kvm_vcpu *vcpus; /* vm->n_vcpus */
 	/* The guest's clock, see vm.c. */
@@ -84,14 +84,17 @@ static inline struct kvm_vm *kvm_of(const struct vm *vm)
 
 /* caps.c */
 
-/* Opens the node and checks that it is a KVM of the one stable API version; the descriptor or -errno. */
+/*
+ * Opens the node and checks that it is a KVM of the one stable API version; the descriptor or
+ * -errno.
+ */
 int kvm_open(const char *path, struct err *e) MUST_CHECK;
 /* KVM_CHECK_EXTENSION on the node or a VM: 0 is no. */
 int kvm_cap(int fd, int cap);
 /* -ENOTSUP with the first missing capability's name if this KVM lacks one that Lodge needs. */
 int kvm_check_caps(int fd, struct err *e) MUST_CHECK;
 /* An ioctl whose failure is worded "KVM_SET_REGS: Invalid argument".  Its result, or -errno. */
-#define KVM_CALL(fd, req, arg, e) kvm_call((fd), (req), #req, (arg), (e))
+#define KVM_CALL(fd, req, arg, e)     kvm_call((fd), (req), #req, (arg), (e))
 #define KVM_CALL_VAL(fd, req, val, e) kvm_call_val((fd), (req), #req, (val), (e))
 int kvm_call(int fd, unsigned long req, const char *name, void *arg, struct err *e) MUST_CHECK;
 int kvm_call_val(int fd, unsigned long req, const char *name, unsigned long val,
@@ -163,7 +166,10 @@ int kvm_broken(struct vcpu *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* report.c */
 
-/* Facts about node, module, version and capabilities; false (with why and hint) if there is no use in going on. */
+/*
+ * Facts about node, module, version and capabilities; false (with why and hint) if there is no use
+ * in going on.
+ */
 bool kvm_report_start(struct accel_report *r, int *node);
 
 /* Of the architecture's folder. */

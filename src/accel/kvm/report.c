@@ -40,8 +40,9 @@ bool kvm_report_start(struct accel_report *r, int *node)
 	accel_fact(r, "node", "%s", KVM_NODE);
 	r->present = !stat(KVM_NODE, &st);
 	if (r->present)
-		accel_fact(r, "node-mode", "%04o, owner %u, group %u", (unsigned)(st.st_mode & 07777),
-			   (unsigned)st.st_uid, (unsigned)st.st_gid);
+		accel_fact(r, "node-mode", "%04o, owner %u, group %u",
+			   (unsigned)(st.st_mode & 07777), (unsigned)st.st_uid,
+			   (unsigned)st.st_gid);
 	accel_fact(r, "module", "%s", *kvm_module() ? kvm_module() : "none found");
 	if (!uname(&u))
 		accel_fact(r, "host-kernel", "%s", u.release);

@@ -3,12 +3,12 @@
  * architecture shares.
  *
  * A kick must end KVM_RUN whether the thread is inside it, about to enter it, or busy with an exit.
- * The kicker sets run->immediate_exit and then sends the thread a signal whose handler does nothing.
- * Inside KVM_RUN the signal ends it; before it, KVM sees immediate_exit.  Both come back as EINTR.
- * vcpu_run clears the flag before it looks at v->requests, so what is asked for after the look sets
- * the flag again.  An exit that wants an answer (a read of a port, say) is always followed by another
- * KVM_RUN, which takes the answer in before it looks at the flag: a parked vCPU never has an
- * instruction half done, and its registers can be saved.
+ * The kicker sets run->immediate_exit and then sends the thread a signal whose handler does
+ * nothing. Inside KVM_RUN the signal ends it; before it, KVM sees immediate_exit.  Both come back
+ * as EINTR. vcpu_run clears the flag before it looks at v->requests, so what is asked for after the
+ * look sets the flag again.  An exit that wants an answer (a read of a port, say) is always
+ * followed by another KVM_RUN, which takes the answer in before it looks at the flag: a parked vCPU
+ * never has an instruction half done, and its registers can be saved.
  */
 #include <errno.h>
 #include <signal.h>
@@ -173,7 +173,9 @@ int kvm_exit_system_event(struct vcpu *v, struct kvm_run *run)
 	case KVM_SYSTEM_EVENT_CRASH:
 		vm_request(v->vm, VM_EVENT_PANIC, 0, "the guest reported a crash");
 		return VCPU_DONE;
-	default: return kvm_broken(v, "KVM reported the system event %u, which Lodge does not know", type);
+	default:
+		return kvm_broken(v, "KVM reported the system event %u, which Lodge does not know",
+				  type);
 	}
 }
 

@@ -24,10 +24,11 @@ static int slot_refused(int code, const struct as_map *m, struct err *e)
 
 	str_size(m->len, size, sizeof(size));
 	if (code == -ENOMEM)
-		err_set(e, code, "the host kernel has no memory to manage %s of guest memory", size);
+		err_set(e, code, "the host kernel has no memory to manage %s of guest memory",
+			size);
 	else
-		err_errno(e, code, "KVM_SET_USER_MEMORY_REGION: %s (%s at 0x%llx)", m->ram->name, size,
-			  (unsigned long long)m->base);
+		err_errno(e, code, "KVM_SET_USER_MEMORY_REGION: %s (%s at 0x%llx)", m->ram->name,
+			  size, (unsigned long long)m->base);
 	err_kind(e, ERR_HOST);
 	return code;
 }
@@ -58,11 +59,13 @@ int kvm_slot_set(struct vm *vm, const struct as_map *m, bool remove, bool log, s
 	int rc;
 
 	if (m->slot >= kvm->n_slots)
-		return err_set(e, -ENOSPC, "this host's KVM gives a VM %u memory slots, and all are used",
+		return err_set(e, -ENOSPC,
+			       "this host's KVM gives a VM %u memory slots, and all are used",
 			       kvm->n_slots),
 		       err_kind(e, ERR_HOST);
 	if (m->ram->rom && !kvm_cap(kvm->fd, KVM_CAP_READONLY_MEM))
-		return err_set(e, -ENOTSUP, "this host's KVM lacks KVM_CAP_READONLY_MEM, which ROM needs"),
+		return err_set(e, -ENOTSUP,
+			       "this host's KVM lacks KVM_CAP_READONLY_MEM, which ROM needs"),
 		       err_kind(e, ERR_HOST);
 	pthread_mutex_lock(&kvm->lock);
 	s = &kvm->slots[m->slot];

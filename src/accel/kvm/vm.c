@@ -6,9 +6,9 @@
  * rate while the VM runs, so their difference at the first entry stays true until the first pause;
  * at the next entry KVM's clock is set to VM time plus that difference.  Nothing is asked of KVM at
  * the first entry, which keeps the start short: clock_offset remembers clock.offset (VM time less
- * host time, another one after each pause), and KVM's clock less host time is still the same when it
- * is needed.  The first vCPU thread that comes out of a pause does this under kvm->lock; the others
- * wait for it there before they enter the guest.
+ * host time, another one after each pause), and KVM's clock less host time is still the same when
+ * it is needed.  The first vCPU thread that comes out of a pause does this under kvm->lock; the
+ * others wait for it there before they enter the guest.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -43,8 +43,8 @@ static int option_set(struct kvm_options *o, const char *key, const char *value,
 	}
 	if (!strcmp(key, "node")) {
 		if (!*value || !str_copy(o->node, sizeof(o->node), value))
-			return err_set(e, -EINVAL, "node: \"%s\" is not a path of 1 to %zu bytes", value,
-				       sizeof(o->node) - 1);
+			return err_set(e, -EINVAL, "node: \"%s\" is not a path of 1 to %zu bytes",
+				       value, sizeof(o->node) - 1);
 		return 0;
 	}
 	const char *near = str_nearest(key, keys);
@@ -86,8 +86,9 @@ static int create_vm(struct kvm_vm *kvm, struct err *e)
 		return 0;
 	rc = -errno;
 	if (rc == -EBUSY) {
-		err_set(e, rc, "KVM is busy: another hypervisor on this host (VirtualBox, VMware) "
-			       "holds the processor's virtualization");
+		err_set(e, rc,
+			"KVM is busy: another hypervisor on this host (VirtualBox, VMware) "
+			"holds the processor's virtualization");
 		err_hint(e, "stop it, or unload its kernel modules");
 	} else {
 		err_errno(e, rc, "KVM_CREATE_VM");
@@ -124,8 +125,8 @@ static int enable_dirty(struct kvm_vm *kvm, struct err *e)
 		return err_set(e, -EINVAL, "dirty-ring: this host's KVM takes at most %llu entries",
 			       (unsigned long long)(max / sizeof(struct kvm_dirty_gfn)));
 	if (!strcmp(kvm_module(), "kvm_pvm"))
-		log_warn("dirty-ring: kvm_pvm overruns the ring while it emulates kernel mode; pages "
-			 "can be lost");
+		log_warn("dirty-ring: kvm_pvm overruns the ring while it emulates kernel mode; "
+			 "pages can be lost");
 	return kvm_enable_cap(kvm->fd, cap, bytes, 0, e);
 }
 

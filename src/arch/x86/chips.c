@@ -75,7 +75,7 @@ void x86_chips_reset(void *chips)
 	struct x86_chips *c = chips;
 
 	state_reset(&x86_chips_table, c);
-	c->pic[0].elcr_mask = 0xf8; /* IRQ 0, 1 and 2 are edge-triggered for good */
-	c->pic[1].elcr_mask = 0xde; /* and so are 8 and 13 */
+	c->pic[0].elcr_mask = 0xf8;	/* IRQ 0, 1 and 2 are edge-triggered for good */
+	c->pic[1].elcr_mask = 0xde;	/* and so are 8 and 13 */
 	c->pit.channel[2].gate = false; /* port 61h bit 0 opens it */
 }

@@ -20,9 +20,9 @@ struct x86_pic {
 	bool special_mask;
 	uint8_t init_state; /* 0: initialised; else the ICW expected next, less one */
 	bool auto_eoi, rotate_on_auto_eoi, special_fully_nested;
-	bool init4;	    /* ICW4 will come */
-	uint8_t elcr;	    /* ports 4d0h and 4d1h: level-triggered inputs */
-	uint8_t elcr_mask;  /* which bits of it can be set */
+	bool init4;	   /* ICW4 will come */
+	uint8_t elcr;	   /* ports 4d0h and 4d1h: level-triggered inputs */
+	uint8_t elcr_mask; /* which bits of it can be set */
 };
 
 /* I/O APIC (82093AA; the EOI register of later ones). */
@@ -60,7 +60,7 @@ struct x86_pit_channel {
 
 struct x86_pit {
 	struct x86_pit_channel channel[3];
-	bool speaker; /* port 61h bit 1 */
+	bool speaker;	 /* port 61h bit 1 */
 	bool legacy_off; /* an HPET in legacy mode took IRQ 0 */
 };
 
@@ -70,8 +70,8 @@ struct x86_chips {
 	struct x86_ioapic ioapic;
 	struct x86_pit pit;
 	/*
-	 * kvmclock, in nanoseconds, as the pvclock page counts.  A reset clears has_clock: the clock
-	 * of a running guest is never set back.
+	 * kvmclock, in nanoseconds, as the pvclock page counts.  A reset clears has_clock: the
+	 * clock of a running guest is never set back.
 	 */
 	bool has_clock;
 	uint64_t clock_ns;
@@ -96,7 +96,8 @@ struct x86_ioapic_bus {
 
 void x86_ioapic_reset(struct x86_ioapic *s);
 /* An input's level. */
-void x86_ioapic_set(struct x86_ioapic *s, unsigned pin, bool level, const struct x86_ioapic_bus *bus);
+void x86_ioapic_set(struct x86_ioapic *s, unsigned pin, bool level,
+		    const struct x86_ioapic_bus *bus);
 /* An EOI broadcast for @vector. */
 void x86_ioapic_eoi(struct x86_ioapic *s, uint8_t vector, const struct x86_ioapic_bus *bus);
 /* The 4 KiB window: 32-bit registers at 00h, 10h and 40h; others read 0. */
@@ -104,7 +105,7 @@ uint32_t x86_ioapic_read(const struct x86_ioapic *s, uint64_t off);
 /* Returns a bit mask of the pins whose redirection entry changed. */
 uint32_t x86_ioapic_write(struct x86_ioapic *s, uint64_t off, uint32_t val,
 			  const struct x86_ioapic_bus *bus);
-/* The message that redirection entry @rte sends (SDM 3A §11.11): physical ids above 255 do not fit. */
+/* The message that entry @rte sends (SDM 3A §11.11). */
 void x86_ioapic_msi(uint64_t rte, uint64_t *addr, uint32_t *data);
 
 #endif

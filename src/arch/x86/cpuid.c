@@ -204,7 +204,7 @@ static void basic_leaf(struct builder *b, struct x86_cpuid c)
 		}
 		put(b, c);
 		break;
-	case 0xb:  /* these are made, not copied */
+	case 0xb: /* these are made, not copied */
 	case 0x1f:
 	case 0x15:
 	case 0x16:
@@ -230,8 +230,7 @@ static void extended_leaf(struct builder *b, struct x86_cpuid c)
 		put(b, c);
 		break;
 	case 0x80000008: /* ECX: threads in the socket less one, and the width of their ids */
-		c.ecx = b->amd ? (MIN(b->per_socket, 256u) - 1) |
-					 (b->smt_bits + b->core_bits) << 12
+		c.ecx = b->amd ? (MIN(b->per_socket, 256u) - 1) | (b->smt_bits + b->core_bits) << 12
 			       : 0;
 		put(b, c);
 		break;

@@ -1,6 +1,6 @@
 /*
- * arch/x86/cpuid.h - what CPUID tells a guest: the host's leaves, as far as the accelerator supports
- * them, made true for the guest's own topology and for this hypervisor.
+ * arch/x86/cpuid.h - what CPUID tells a guest: the host's leaves, as far as the accelerator
+ * supports them, made true for the guest's own topology and for this hypervisor.
  *
  * Everything here is plain data in and out, so that it can be tested without KVM and used by every
  * accelerator.
@@ -30,14 +30,14 @@ struct x86_cpuid_in {
 	const struct x86_cpuid *host; /* what host and accelerator support */
 	unsigned n_host;
 	struct vm_topology topology; /* complete: no member is 0 */
-	unsigned index;		      /* of the vCPU */
-	bool lapic;	     /* the accelerator gives the guest a local APIC */
-	bool tsc_deadline;   /* and its timer knows the TSC-deadline mode */
-	bool monitor;	     /* MONITOR and MWAIT do not trap */
-	uint32_t tsc_khz;    /* 0: not known */
-	uint32_t apic_khz;   /* frequency of the APIC timer's bus clock; 0: not known */
-	uint32_t kvm_features; /* leaf 0x40000001 EAX; 0: no KVM leaves */
-	uint32_t kvm_hints;    /* and EDX */
+	unsigned index;		     /* of the vCPU */
+	bool lapic;		     /* the accelerator gives the guest a local APIC */
+	bool tsc_deadline;	     /* and its timer knows the TSC-deadline mode */
+	bool monitor;		     /* MONITOR and MWAIT do not trap */
+	uint32_t tsc_khz;	     /* 0: not known */
+	uint32_t apic_khz;	     /* frequency of the APIC timer's bus clock; 0: not known */
+	uint32_t kvm_features;	     /* leaf 0x40000001 EAX; 0: no KVM leaves */
+	uint32_t kvm_hints;	     /* and EDX */
 };
 
 /* KVM_FEATURE_MSI_EXT_DEST_ID: MSI addresses carry 15 bits of destination. */

@@ -9,13 +9,13 @@
 #include "arch/x86/chips.h"
 #include "arch/x86/defs.h"
 
-#define REG_SELECT  0x00
-#define REG_WINDOW  0x10
-#define REG_EOI	    0x40
-#define INDEX_ID    0x00
-#define INDEX_VER   0x01
-#define INDEX_ARB   0x02
-#define INDEX_RTE   0x10
+#define REG_SELECT 0x00
+#define REG_WINDOW 0x10
+#define REG_EOI	   0x40
+#define INDEX_ID   0x00
+#define INDEX_VER  0x01
+#define INDEX_ARB  0x02
+#define INDEX_RTE  0x10
 
 /* Bits of an entry that software cannot write: Delivery Status and Remote IRR. */
 #define RTE_READ_ONLY ((uint64_t)(X86_RTE_PENDING | X86_RTE_REMOTE_IRR))
@@ -40,7 +40,8 @@ static void service_level(struct x86_ioapic *s, unsigned pin, const struct x86_i
 	bus->deliver(bus->arg, pin, rte);
 }
 
-void x86_ioapic_set(struct x86_ioapic *s, unsigned pin, bool level, const struct x86_ioapic_bus *bus)
+void x86_ioapic_set(struct x86_ioapic *s, unsigned pin, bool level,
+		    const struct x86_ioapic_bus *bus)
 {
 	uint32_t bit = 1u << pin;
 	bool rise = level && !(s->irr & bit);
@@ -95,7 +96,10 @@ static uint32_t window_write(struct x86_ioapic *s, uint32_t val, const struct x8
 	else
 		rte = (rte & ~UINT64_C(0xffffffff)) | val;
 	rte = (rte & RTE_WRITABLE) | (old & RTE_READ_ONLY);
-	/* Linux clears a stuck Remote IRR on chips without EOI register by a trip through edge mode. */
+	/*
+	 * Linux clears a stuck Remote IRR on chips without EOI register by a trip through edge
+	 * mode.
+	 */
 	if (!(rte & X86_RTE_LEVEL))
 		rte &= ~(uint64_t)X86_RTE_REMOTE_IRR;
 	s->rte[pin] = rte;

@@ -56,7 +56,7 @@ static const struct field event_fields[] = {
 };
 static const struct state_table event_table = STATE_TABLE("events", 1, event_fields);
 
-#define V(m, ...)	 FIELD(struct x86_vcpu, m, __VA_ARGS__)
+#define V(m, ...)	    FIELD(struct x86_vcpu, m, __VA_ARGS__)
 #define SUB(m, t, tab, ...) FIELD_SUB(struct x86_vcpu, m, t, tab, __VA_ARGS__)
 static const struct field vcpu_fields[] = {
 	V(gpr, ),
@@ -134,8 +134,8 @@ static void reset_fpu(struct x86_vcpu *v)
  */
 static void reset_lapic(struct x86_vcpu *v, bool boot)
 {
-	static const uint8_t lvt[] = {X86_LAPIC_LVTT,  X86_LAPIC_LVTTHM, X86_LAPIC_LVTPC,
-				      X86_LAPIC_LVT0, X86_LAPIC_LVT1,	 X86_LAPIC_LVTERR};
+	static const uint8_t lvt[] = {X86_LAPIC_LVTT, X86_LAPIC_LVTTHM, X86_LAPIC_LVTPC,
+				      X86_LAPIC_LVT0, X86_LAPIC_LVT1,	X86_LAPIC_LVTERR};
 
 	v->lapic[X86_LAPIC_ID] = v->apic_id << 24;
 	v->lapic[X86_LAPIC_VERSION] = 0x50014;
@@ -210,7 +210,7 @@ static void show_flags(const struct x86_vcpu *v, struct strbuf *out)
 	static const struct {
 		uint8_t bit;
 		const char *name;
-	} flags[] = {{0, "CF"}, {2, "PF"}, {4, "AF"}, {6, "ZF"}, {7, "SF"},
+	} flags[] = {{0, "CF"}, {2, "PF"}, {4, "AF"},  {6, "ZF"}, {7, "SF"},
 		     {8, "TF"}, {9, "IF"}, {10, "DF"}, {11, "OF"}};
 
 	strbuf_printf(out, "rflags %08llx [", (unsigned long long)v->rflags);
@@ -253,8 +253,8 @@ static void x86_show(const void *state, struct strbuf *out)
 	for (unsigned i = 0; i < X86_SEGS; i++)
 		show_segment(seg[i], &v->seg[i], out);
 	strbuf_printf(out, "gdt  base %016llx limit %04x   idt base %016llx limit %04x\n",
-		      (unsigned long long)v->gdt.base, v->gdt.limit, (unsigned long long)v->idt.base,
-		      v->idt.limit);
+		      (unsigned long long)v->gdt.base, v->gdt.limit,
+		      (unsigned long long)v->idt.base, v->idt.limit);
 }
 
 static bool x86_stuck(const void *state)
@@ -275,7 +275,8 @@ static const char *x86_doing(const void *state)
 	case X86_MP_WAIT_INIT: return "not started yet (waiting for INIT)";
 	case X86_MP_INIT: return "waiting to be started (SIPI)";
 	case X86_MP_SIPI: return "being started";
-	case X86_MP_HALTED: return irqs ? "halted, waiting for an interrupt" : "halted with interrupts off";
+	case X86_MP_HALTED:
+		return irqs ? "halted, waiting for an interrupt" : "halted with interrupts off";
 	default: break;
 	}
 	if (!(v->cr0 & X86_CR0_PE))

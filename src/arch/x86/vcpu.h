@@ -10,16 +10,19 @@
 
 #include "core/arch.h"
 
+/* clang-format off */
 enum x86_gpr {
 	X86_RAX, X86_RCX, X86_RDX, X86_RBX, X86_RSP, X86_RBP, X86_RSI, X86_RDI,
 	X86_R8, X86_R9, X86_R10, X86_R11, X86_R12, X86_R13, X86_R14, X86_R15,
 };
+/* clang-format on */
 
 enum x86_seg_index { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_LDTR, X86_TR, X86_SEGS };
 
 /*
  * A segment register with its hidden part.  attr holds the descriptor's attribute bits as in SDM 3A
- * §24.4.1 (VMX access rights): type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15, unusable 16.
+ * §24.4.1 (VMX access rights): type 3:0, S 4, DPL 6:5, P 7, AVL 12, L 13, D/B 14, G 15,
+ * unusable 16.
  */
 struct x86_seg {
 	uint64_t base;
@@ -27,15 +30,15 @@ struct x86_seg {
 	uint32_t attr;
 	uint16_t sel;
 };
-#define X86_SEG_TYPE(attr)   ((attr) & 0xf)
-#define X86_SEG_S	     (1u << 4)
-#define X86_SEG_DPL(attr)    ((attr) >> 5 & 3)
-#define X86_SEG_P	     (1u << 7)
-#define X86_SEG_AVL	     (1u << 12)
-#define X86_SEG_L	     (1u << 13)
-#define X86_SEG_DB	     (1u << 14)
-#define X86_SEG_G	     (1u << 15)
-#define X86_SEG_UNUSABLE     (1u << 16)
+#define X86_SEG_TYPE(attr) ((attr)&0xf)
+#define X86_SEG_S	   (1u << 4)
+#define X86_SEG_DPL(attr)  ((attr) >> 5 & 3)
+#define X86_SEG_P	   (1u << 7)
+#define X86_SEG_AVL	   (1u << 12)
+#define X86_SEG_L	   (1u << 13)
+#define X86_SEG_DB	   (1u << 14)
+#define X86_SEG_G	   (1u << 15)
+#define X86_SEG_UNUSABLE   (1u << 16)
 
 struct x86_table {
 	uint64_t base;
@@ -70,10 +73,20 @@ enum x86_mp { X86_MP_RUNNING, X86_MP_WAIT_INIT, X86_MP_INIT, X86_MP_HALTED, X86_
 
 /* Registers of struct x86_vcpu.lapic: the offset in the APIC page / 16 (SDM 3A table 11-1). */
 enum x86_lapic_reg {
-	X86_LAPIC_ID = 0x02, X86_LAPIC_VERSION = 0x03, X86_LAPIC_TPR = 0x08, X86_LAPIC_PPR = 0x0a,
-	X86_LAPIC_DFR = 0x0e, X86_LAPIC_SVR = 0x0f, X86_LAPIC_LVTT = 0x32, X86_LAPIC_LVTTHM = 0x33, X86_LAPIC_LVTPC = 0x34,
-	X86_LAPIC_LVT0 = 0x35, X86_LAPIC_LVT1 = 0x36, X86_LAPIC_LVTERR = 0x37,
-	X86_LAPIC_TMICT = 0x38, X86_LAPIC_TMCCT = 0x39,
+	X86_LAPIC_ID = 0x02,
+	X86_LAPIC_VERSION = 0x03,
+	X86_LAPIC_TPR = 0x08,
+	X86_LAPIC_PPR = 0x0a,
+	X86_LAPIC_DFR = 0x0e,
+	X86_LAPIC_SVR = 0x0f,
+	X86_LAPIC_LVTT = 0x32,
+	X86_LAPIC_LVTTHM = 0x33,
+	X86_LAPIC_LVTPC = 0x34,
+	X86_LAPIC_LVT0 = 0x35,
+	X86_LAPIC_LVT1 = 0x36,
+	X86_LAPIC_LVTERR = 0x37,
+	X86_LAPIC_TMICT = 0x38,
+	X86_LAPIC_TMCCT = 0x39,
 };
 #define X86_LAPIC_LVT_MASKED 0x10000u
 #define X86_LAPIC_LVT_EXTINT 0x700u
@@ -97,8 +110,8 @@ struct x86_vcpu {
 	uint32_t lapic[64]; /* the 32-bit registers of the APIC page, one for each 16 bytes */
 	uint32_t mp_state;  /* enum x86_mp */
 	struct x86_events events;
-	uint32_t tsc_khz;   /* 0: the host's */
-	uint32_t apic_id;   /* fixed when the vCPU is made; a reset leaves it and tsc_khz alone */
+	uint32_t tsc_khz; /* 0: the host's */
+	uint32_t apic_id; /* fixed when the vCPU is made; a reset leaves it and tsc_khz alone */
 };
 
 extern const struct state_table x86_vcpu_table;

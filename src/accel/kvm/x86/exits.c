@@ -51,8 +51,9 @@ static int exit_go_on(struct vcpu *v, struct kvm_run *run)
 
 static int exit_unknown(struct vcpu *v, struct kvm_run *run)
 {
-	return kvm_broken(v, "the processor left the guest for a reason that KVM does not know (0x%llx)",
-			  (unsigned long long)run->hw.hardware_exit_reason);
+	return kvm_broken(
+		v, "the processor left the guest for a reason that KVM does not know (0x%llx)",
+		(unsigned long long)run->hw.hardware_exit_reason);
 }
 
 static int exit_exception(struct vcpu *v, struct kvm_run *run)
@@ -80,12 +81,14 @@ static int exit_fail_entry(struct vcpu *v, struct kvm_run *run)
 {
 	uint64_t why = run->fail_entry.hardware_entry_failure_reason;
 
-	/* VMX: bit 31 marks a failed entry, 33 is invalid guest state.  SVM: -1 is VMEXIT_INVALID. */
+	/* VMX: bit 31 marks a failed entry, 33 is invalid guest state.  SVM: -1 is the same. */
 	if (why == 0x80000021 || why == UINT64_MAX)
-		return kvm_broken(v, "the processor refused to enter the guest: invalid guest state "
-				     "(0x%llx, host CPU %u)",
+		return kvm_broken(v,
+				  "the processor refused to enter the guest: invalid guest state "
+				  "(0x%llx, host CPU %u)",
 				  (unsigned long long)why, run->fail_entry.cpu);
-	return kvm_broken(v, "the processor refused to enter the guest (reason 0x%llx, host CPU %u)",
+	return kvm_broken(v,
+			  "the processor refused to enter the guest (reason 0x%llx, host CPU %u)",
 			  (unsigned long long)why, run->fail_entry.cpu);
 }
 
@@ -97,8 +100,8 @@ static const char *insn_bytes(const struct kvm_run *run, char *buf, size_t n)
 
 	buf[0] = 0;
 	/* ndata counts 64-bit words: flags, then one byte of size and fifteen of instruction. */
-	if (run->emulation_failure.ndata < 3 || !(run->emulation_failure.flags &
-						  KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
+	if (run->emulation_failure.ndata < 3 ||
+	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES))
 		return buf;
 	count = MIN(run->emulation_failure.insn_size,
 		    (unsigned)sizeof(run->emulation_failure.insn_bytes));
@@ -126,19 +129,23 @@ static int exit_internal_error(struct vcpu *v, struct kvm_run *run)
 		rc = kvm_broken(v, "KVM cannot emulate the instruction at 0x%llx%s",
 				(unsigned long long)pc, insn_bytes(run, bytes, sizeof(bytes)));
 		if (!strcmp(kvm_module(), "kvm_pvm"))
-			err_hint(&v->broken, "this host's KVM is kvm_pvm, which runs kernel-mode code in "
-					     "a software emulator; see \"lodge info\"");
+			err_hint(&v->broken,
+				 "this host's KVM is kvm_pvm, which runs kernel-mode code in "
+				 "a software emulator; see \"lodge info\"");
 		return rc;
 	case KVM_INTERNAL_ERROR_SIMUL_EX:
 		return kvm_broken(v, "an exception came up at 0x%llx while KVM delivered another",
 				  (unsigned long long)pc);
 	case KVM_INTERNAL_ERROR_DELIVERY_EV:
-		return kvm_broken(v, "the guest could not be given an event at 0x%llx (exit reason 0x%llx)",
-				  (unsigned long long)pc, (unsigned long long)run->internal.data[1]);
+		return kvm_broken(
+			v, "the guest could not be given an event at 0x%llx (exit reason 0x%llx)",
+			(unsigned long long)pc, (unsigned long long)run->internal.data[1]);
 	case KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON:
-		return kvm_broken(v, "the processor left the guest at 0x%llx for a reason KVM does not "
-				     "handle (0x%llx)",
-				  (unsigned long long)pc, (unsigned long long)run->internal.data[0]);
+		return kvm_broken(
+			v,
+			"the processor left the guest at 0x%llx for a reason KVM does not "
+			"handle (0x%llx)",
+			(unsigned long long)pc, (unsigned long long)run->internal.data[0]);
 	default:
 		return kvm_broken(v, "KVM reported internal error %u at 0x%llx",
 				  run->internal.suberror, (unsigned long long)pc);
@@ -171,8 +178,9 @@ static int exit_wrmsr(struct vcpu *v, struct kvm_run *run)
 static int exit_notify(struct vcpu *v, struct kvm_run *run)
 {
 	if (run->notify.flags & KVM_NOTIFY_CONTEXT_INVALID)
-		return kvm_broken(v, "the guest kept the processor from taking events, and its state is "
-				     "lost");
+		return kvm_broken(
+			v, "the guest kept the processor from taking events, and its state is "
+			   "lost");
 	return KVM_GO_ON;
 }
 
@@ -182,7 +190,7 @@ static int exit_not_asked(struct vcpu *v, struct kvm_run *run)
 			  kvm_exits[run->exit_reason].name);
 }
 
-#define NONE EXIT_STAT_COUNT /* the handler counts, by direction */
+#define NONE			  EXIT_STAT_COUNT /* the handler counts, by direction */
 #define X(reason, name, stat, fn) [KVM_EXIT_##reason] = {(name), (stat), (fn)}
 const struct kvm_exit kvm_exits[] = {
 	X(UNKNOWN, "unknown", EXIT_STAT_OTHER, exit_unknown),

@@ -5,8 +5,8 @@
  * The chip is guarded by chip.lock, which irq_set holds when it calls us; a vCPU's register access
  * and EOI take it too.  A message of a level entry must find KVM knowing that its vector belongs to
  * the I/O APIC, else KVM would not report the EOI: KVM learns that from its routes, so they are
- * brought up to date before the message is sent.  That happens once for each entry and not with each
- * interrupt.  KVM reports EOIs of edge entries to nobody, and they need no route.
+ * brought up to date before the message is sent.  That happens once for each entry and not with
+ * each interrupt.  KVM reports EOIs of edge entries to nobody, and they need no route.
  */
 #include <errno.h>
 

@@ -56,8 +56,8 @@ void kvm_x86_msi(struct kvm_arch *a, uint64_t addr, uint32_t data)
 
 	/* A message to nobody, or an invalid one, is the guest's own doing. */
 	if (ioctl(a->kvm->fd, KVM_SIGNAL_MSI, &msi) <= 0)
-		TRACE(kvm_msi_lost, "addr 0x%llx data 0x%x reached no CPU", (unsigned long long)addr,
-		      data);
+		TRACE(kvm_msi_lost, "addr 0x%llx data 0x%x reached no CPU",
+		      (unsigned long long)addr, data);
 }
 
 static void chip_msi(struct irqchip *c, const struct msi *m)
@@ -78,8 +78,9 @@ static void chip_set(struct irqchip *c, unsigned pin, bool level)
 
 static void add_pin(struct route_list *l, uint32_t gsi, uint32_t chip, uint32_t pin)
 {
-	l->e[l->n++] = (struct kvm_irq_routing_entry){
-		.gsi = gsi, .type = KVM_IRQ_ROUTING_IRQCHIP, .u.irqchip = {.irqchip = chip, .pin = pin}};
+	l->e[l->n++] = (struct kvm_irq_routing_entry){.gsi = gsi,
+						      .type = KVM_IRQ_ROUTING_IRQCHIP,
+						      .u.irqchip = {.irqchip = chip, .pin = pin}};
 }
 
 static void add_msi(struct route_list *l, const struct kvm_arch *a, uint32_t gsi, uint64_t addr,
@@ -102,7 +103,8 @@ static void add_pins(struct route_list *l, struct kvm_arch *a)
 		if (a->mode == IRQCHIP_KERNEL) {
 			add_pin(l, pin, KVM_IRQCHIP_IOAPIC, pin);
 			if (pin < 16)
-				add_pin(l, pin, pin < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
+				add_pin(l, pin,
+					pin < 8 ? KVM_IRQCHIP_PIC_MASTER : KVM_IRQCHIP_PIC_SLAVE,
 					pin % 8);
 			continue;
 		}
@@ -122,7 +124,8 @@ int kvm_x86_routes_put(struct kvm_arch *a, struct err *e)
 	add_pins(&l, a);
 	for (uint32_t i = 0; i < KVM_X86_MSI_ROUTES; i++)
 		if (a->route[i].used)
-			add_msi(&l, a, X86_IOAPIC_PINS + i, a->route[i].msi.addr, a->route[i].msi.data);
+			add_msi(&l, a, X86_IOAPIC_PINS + i, a->route[i].msi.addr,
+				a->route[i].msi.data);
 	rc = KVM_CALL(a->kvm->fd, KVM_SET_GSI_ROUTING, &l, e);
 	return rc < 0 ? rc : 0;
 }
@@ -149,7 +152,8 @@ static int msi_irqfd_add(struct kvm_arch *a, const struct msi *m, int fd, struct
 	int i = route_find(a, NULL, -1), rc;
 
 	if (i < 0)
-		return err_set(e, -ENOSPC, "a VM can have %u interrupts from descriptors, and all are used",
+		return err_set(e, -ENOSPC,
+			       "a VM can have %u interrupts from descriptors, and all are used",
 			       KVM_X86_MSI_ROUTES);
 	a->route[i] = (struct kvm_x86_route){.used = true, .fd = fd, .msi = *m};
 	rc = kvm_x86_routes_put(a, e);
@@ -232,13 +236,15 @@ static int init_split(struct kvm_arch *a, struct err *e)
 /* 32-bit APIC ids, and id 255 is a CPU's own and not "all" (needed beyond 255 CPUs). */
 static int init_x2apic(struct kvm_arch *a, struct err *e)
 {
-	const uint64_t flags = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
+	const uint64_t flags =
+		KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
 
 	if (kvm_cap(a->kvm->fd, KVM_CAP_X2APIC_API))
 		return kvm_enable_cap(a->kvm->fd, KVM_CAP_X2APIC_API, flags, 0, e);
 	if (a->kvm->vm->n_vcpus <= 255)
 		return 0;
-	err_set(e, -ENOTSUP, "more than 255 CPUs need KVM_CAP_X2APIC_API, which this host's KVM lacks");
+	err_set(e, -ENOTSUP,
+		"more than 255 CPUs need KVM_CAP_X2APIC_API, which this host's KVM lacks");
 	return err_kind(e, ERR_HOST);
 }
 
@@ -248,8 +254,9 @@ int kvm_x86_irqchip_init(struct vm *vm, enum irqchip_mode mode, struct err *e)
 	int rc;
 
 	if (mode == IRQCHIP_USER) {
-		err_set(e, -ENOTSUP, "with KVM the local APICs are KVM's: the interrupt chips can be in "
-				     "the kernel or split, not all in user space");
+		err_set(e, -ENOTSUP,
+			"with KVM the local APICs are KVM's: the interrupt chips can be in "
+			"the kernel or split, not all in user space");
 		return err_kind(e, ERR_CONFIG);
 	}
 	a->mode = mode;
@@ -326,8 +333,10 @@ static void ioapic_from_kvm(struct x86_ioapic *s, const struct kvm_ioapic_state 
 
 static void ioapic_to_kvm(const struct x86_ioapic *s, struct kvm_ioapic_state *k)
 {
-	*k = (struct kvm_ioapic_state){
-		.base_address = s->base, .ioregsel = s->select, .id = s->id >> 24 & 0xf, .irr = s->irr};
+	*k = (struct kvm_ioapic_state){.base_address = s->base,
+				       .ioregsel = s->select,
+				       .id = s->id >> 24 & 0xf,
+				       .irr = s->irr};
 	for (unsigned i = 0; i < X86_IOAPIC_PINS; i++)
 		k->redirtbl[i].bits = s->rte[i];
 }
@@ -393,9 +402,8 @@ static int get_kernel(int fd, struct x86_chips *s, struct err *e)
 
 static int put_kernel(int fd, const struct x86_chips *s, struct err *e)
 {
-	struct kvm_pit_state2 pit = {
-		.flags = (s->pit.speaker ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0) |
-			 (s->pit.legacy_off ? KVM_PIT_FLAGS_HPET_LEGACY : 0)};
+	struct kvm_pit_state2 pit = {.flags = (s->pit.speaker ? KVM_PIT_FLAGS_SPEAKER_DATA_ON : 0) |
+					      (s->pit.legacy_off ? KVM_PIT_FLAGS_HPET_LEGACY : 0)};
 	struct kvm_irqchip chip;
 	int rc = 0;
 

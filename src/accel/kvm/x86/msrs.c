@@ -2,7 +2,7 @@
  * accel/kvm/x86/msrs.c - the model-specific registers that make up a vCPU's state.
  *
  * Which ones those are depends on the host's processor and kernel.  KVM_GET_MSR_INDEX_LIST names
- * most; the memory-type registers are not in it.  Some of them can be read and not written back.  So
+ * most; the memory-type registers are not in it.  Some of them can be read and not written back. So
  * the list is measured: a throw-away vCPU with the guest's CPUID is asked for each, and given back
  * what it said; what fails is left out.  The same vCPU shows the values at power-on, which a reset
  * needs: an MSR that a state does not name is at its power-on value.  This costs a millisecond and
@@ -229,12 +229,14 @@ static int merged(const struct kvm_arch *a, const struct x86_vcpu *s, struct kvm
 		const struct x86_msr *own = find(s->msr, s->n_msrs, a->msr[i].index);
 
 		if (a->msr[i].index != MSR_TSC_DEADLINE)
-			m->e[m->n++] = (struct kvm_msr_entry){
-				.index = a->msr[i].index, .data = own ? own->value : a->msr[i].value};
+			m->e[m->n++] =
+				(struct kvm_msr_entry){.index = a->msr[i].index,
+						       .data = own ? own->value : a->msr[i].value};
 	}
 	for (unsigned i = 0; i < s->n_msrs; i++)
 		if (!find(a->msr, a->n_msrs, s->msr[i].index))
-			return err_set(e, -ENOTSUP, "this host's KVM has no MSR 0x%x, which the state sets",
+			return err_set(e, -ENOTSUP,
+				       "this host's KVM has no MSR 0x%x, which the state sets",
 				       s->msr[i].index),
 			       err_kind(e, ERR_HOST);
 	return 0;

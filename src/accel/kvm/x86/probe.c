@@ -96,7 +96,8 @@ static int setup(struct probe *p, struct err *e)
 {
 	struct kvm_userspace_memory_region r = {.memory_size = MEM_SIZE};
 	uint64_t identity = KVM_X86_IDENTITY_MAP;
-	void *m = sys_mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *m = sys_mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
 	int rc;
 
 	if (m == MAP_FAILED)
@@ -228,8 +229,8 @@ static struct kvm_segment flat_seg(uint16_t sel, bool code, unsigned dpl)
 /* 2 MiB identity-mapped for both rings, a GDT, and an IDT whose int3 goes to AT_HANDLER. */
 static void long_tables(uint8_t *mem)
 {
-	static const uint64_t gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0,
-				       0x00cff3000000ffff, 0x00affb000000ffff};
+	static const uint64_t gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff,
+				       0, 0x00cff3000000ffff, 0x00affb000000ffff};
 
 	le64_store(mem + AT_PML4, AT_PDPT | X86_PTE_P | X86_PTE_RW | X86_PTE_US);
 	le64_store(mem + AT_PDPT, AT_PD | X86_PTE_P | X86_PTE_RW | X86_PTE_US);
@@ -261,7 +262,8 @@ static bool test_real(struct probe *p, struct guest *g, char *what, size_t n)
 	memcpy(p->mem + AT_CODE, real_code, sizeof(real_code));
 	g->sregs.cs.base = 0;
 	g->sregs.cs.selector = 0;
-	if (ioctl(g->fd, KVM_SET_SREGS, &g->sregs) < 0 || ioctl(g->fd, KVM_SET_REGS, &g->regs) < 0) {
+	if (ioctl(g->fd, KVM_SET_SREGS, &g->sregs) < 0 ||
+	    ioctl(g->fd, KVM_SET_REGS, &g->regs) < 0) {
 		snprintf(what, n, "KVM_SET_SREGS: %s", strerror(errno));
 		return false;
 	}
@@ -274,7 +276,8 @@ static bool test_paging(struct probe *p, struct guest *g, char *what, size_t n)
 	g->sregs.cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_ET;
 	g->sregs.cr3 = AT_PML4;
 	g->sregs.efer = 0;
-	if (ioctl(g->fd, KVM_SET_SREGS, &g->sregs) < 0 || ioctl(g->fd, KVM_GET_SREGS, &g->sregs) < 0) {
+	if (ioctl(g->fd, KVM_SET_SREGS, &g->sregs) < 0 ||
+	    ioctl(g->fd, KVM_GET_SREGS, &g->sregs) < 0) {
 		snprintf(what, n, "KVM_SET_SREGS: %s", strerror(errno));
 		return false;
 	}
@@ -288,7 +291,8 @@ static bool test_kernel(struct probe *p, struct guest *g, char *what, size_t n)
 	memcpy(p->mem + AT_CODE, kernel_code, sizeof(kernel_code));
 	memcpy(p->mem + AT_HANDLER, kernel_handler, sizeof(kernel_handler));
 	long_mode(g, false);
-	if (ioctl(g->fd, KVM_SET_SREGS, &g->sregs) < 0 || ioctl(g->fd, KVM_SET_REGS, &g->regs) < 0) {
+	if (ioctl(g->fd, KVM_SET_SREGS, &g->sregs) < 0 ||
+	    ioctl(g->fd, KVM_SET_REGS, &g->regs) < 0) {
 		snprintf(what, n, "KVM_SET_SREGS: %s", strerror(errno));
 		return false;
 	}
@@ -324,9 +328,11 @@ static const struct {
 	bool (*fn)(struct probe *p, struct guest *g, char *what, size_t n);
 } tests[TESTS] = {
 	[TEST_REAL] = {"probe: real mode", "real-mode code does not run", test_real},
-	[TEST_PAGING] = {"probe: 32-bit paging", "32-bit paging cannot be switched on", test_paging},
+	[TEST_PAGING] = {"probe: 32-bit paging", "32-bit paging cannot be switched on",
+			 test_paging},
 	[TEST_KERNEL] = {"probe: 64-bit kernel mode",
-			 "64-bit kernel mode does not take an exception and run POPCNT", test_kernel},
+			 "64-bit kernel mode does not take an exception and run POPCNT",
+			 test_kernel},
 	[TEST_SYSCALL] = {"probe: SYSCALL", "SYSCALL does not enter kernel mode", test_syscall},
 };
 
@@ -386,7 +392,7 @@ static void verdict(struct accel_report *r, const bool ok[TESTS], const struct s
 		 *module ? module : "a module that /sys/module does not show");
 	if (!strcmp(module, "kvm_pvm"))
 		str_copy(r->hint, sizeof(r->hint),
-			 "kvm_pvm emulates kernel mode in software: real-mode and other tiny guests run "
+			 "kvm_pvm emulates kernel mode in software: real-mode and tiny guests run "
 			 "here; unmodified kernels need a host with kvm_intel or kvm_amd");
 	else
 		str_copy(r->hint, sizeof(r->hint),

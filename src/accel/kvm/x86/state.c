@@ -184,7 +184,8 @@ static int put_xsave(struct kvm_vcpu *kv, const struct x86_vcpu *s, struct err *
 		for (size_t i = n; i < s->xsave_size; i++)
 			if (s->xsave[i])
 				return err_set(e, -ENOTSUP,
-					       "this host's processor lacks a vector unit that the state uses"),
+					       "this host's processor lacks a vector unit that the "
+					       "state uses"),
 				       err_kind(e, ERR_HOST);
 	area = sys_alloc(n);
 	if (!area)
@@ -278,28 +279,28 @@ static int put_events(struct kvm_vcpu *kv, const struct x86_vcpu *s, struct err 
 {
 	const struct kvm_arch *a = kv->kvm->arch;
 	const struct x86_events *ev = &s->events;
-	struct kvm_vcpu_events k = {
-		.exception = {.injected = ev->exc_injected,
-			      .nr = ev->exc_vector,
-			      .has_error_code = ev->exc_has_error,
-			      .pending = ev->exc_pending,
-			      .error_code = ev->exc_error},
-		.interrupt = {.injected = ev->irq_injected,
-			      .nr = ev->irq_vector,
-			      .soft = ev->irq_soft,
-			      .shadow = swap_shadow(ev->irq_shadow)},
-		.nmi = {.injected = ev->nmi_injected,
-			.pending = ev->nmi_pending,
-			.masked = ev->nmi_masked},
-		.smi = {.smm = ev->smi_smm,
-			.pending = ev->smi_pending,
-			.smm_inside_nmi = ev->smi_inside_nmi,
-			.latched_init = ev->smi_latched_init},
-		.triple_fault.pending = ev->triple_fault,
-		.sipi_vector = ev->sipi_vector,
-		.exception_has_payload = ev->exc_has_payload,
-		.exception_payload = ev->exc_payload,
-		.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW};
+	struct kvm_vcpu_events k = {.exception = {.injected = ev->exc_injected,
+						  .nr = ev->exc_vector,
+						  .has_error_code = ev->exc_has_error,
+						  .pending = ev->exc_pending,
+						  .error_code = ev->exc_error},
+				    .interrupt = {.injected = ev->irq_injected,
+						  .nr = ev->irq_vector,
+						  .soft = ev->irq_soft,
+						  .shadow = swap_shadow(ev->irq_shadow)},
+				    .nmi = {.injected = ev->nmi_injected,
+					    .pending = ev->nmi_pending,
+					    .masked = ev->nmi_masked},
+				    .smi = {.smm = ev->smi_smm,
+					    .pending = ev->smi_pending,
+					    .smm_inside_nmi = ev->smi_inside_nmi,
+					    .latched_init = ev->smi_latched_init},
+				    .triple_fault.pending = ev->triple_fault,
+				    .sipi_vector = ev->sipi_vector,
+				    .exception_has_payload = ev->exc_has_payload,
+				    .exception_payload = ev->exc_payload,
+				    .flags = KVM_VCPUEVENT_VALID_NMI_PENDING |
+					     KVM_VCPUEVENT_VALID_SHADOW};
 	int rc;
 
 	if (a->lapic)
@@ -392,8 +393,8 @@ static int put_tsc_khz(struct kvm_vcpu *kv, const struct x86_vcpu *s, struct err
 int kvm_x86_state_get(struct vcpu *v, struct err *e)
 {
 	static int (*const parts[])(struct kvm_vcpu *, struct x86_vcpu *, struct err *) = {
-		get_regs, get_sregs, get_xsave, get_xcr0, kvm_x86_msrs_get,
-		get_events, get_lapic, get_mp, get_debug};
+		get_regs,   get_sregs, get_xsave, get_xcr0, kvm_x86_msrs_get,
+		get_events, get_lapic, get_mp,	  get_debug};
 	struct kvm_vcpu *kv = v->accel;
 	struct x86_vcpu *s = v->state;
 	int rc = kvm_x86_msrs_learn(kv->kvm, e);
@@ -455,7 +456,7 @@ int kvm_x86_state_put(struct vcpu *v, struct err *e)
 	struct x86_vcpu *s = v->state;
 
 	if (s->apic_id != kv->id)
-		return err_set(e, -EINVAL, "the state is of APIC id %u, this vCPU has %lu", s->apic_id,
-			       kv->id);
+		return err_set(e, -EINVAL, "the state is of APIC id %u, this vCPU has %lu",
+			       s->apic_id, kv->id);
 	return v->fresh ? put_fresh(kv, s, e) : put_all(kv, s, e);
 }

@@ -16,9 +16,9 @@ struct needed {
 
 /* What struct x86_vcpu cannot be filled without; all of Linux 5.10's KVM on 64-bit hosts. */
 static const struct needed x86_needed[] = {
-	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"},   {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"},
-	{KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS"},   {KVM_CAP_XSAVE, "KVM_CAP_XSAVE"},
-	{KVM_CAP_XCRS, "KVM_CAP_XCRS"},		    {KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
+	{KVM_CAP_EXT_CPUID, "KVM_CAP_EXT_CPUID"}, {KVM_CAP_VCPU_EVENTS, "KVM_CAP_VCPU_EVENTS"},
+	{KVM_CAP_DEBUGREGS, "KVM_CAP_DEBUGREGS"}, {KVM_CAP_XSAVE, "KVM_CAP_XSAVE"},
+	{KVM_CAP_XCRS, "KVM_CAP_XCRS"},		  {KVM_CAP_SET_TSS_ADDR, "KVM_CAP_SET_TSS_ADDR"},
 };
 
 static int check_needed(int fd, struct err *e)
@@ -42,7 +42,8 @@ static int enable_events(struct kvm_arch *a, struct err *e)
 		rc = kvm_enable_cap(fd, KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, 0, e);
 	/* Unknown MSRs come to us, so that they are counted and can be traced by number. */
 	if (!rc && kvm_cap(fd, KVM_CAP_X86_USER_SPACE_MSR))
-		rc = kvm_enable_cap(fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN, 0, e);
+		rc = kvm_enable_cap(fd, KVM_CAP_X86_USER_SPACE_MSR, KVM_MSR_EXIT_REASON_UNKNOWN, 0,
+				    e);
 	return rc;
 }
 
@@ -63,7 +64,8 @@ int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e)
 	rc = kvm_cap(kvm->fd, KVM_CAP_XSAVE2);
 	a->xsave_size = rc > 4096 ? (size_t)rc : 4096;
 	if (a->xsave_size > X86_XSAVE_MAX)
-		return err_set(e, -ENOTSUP, "this processor's registers take %zu bytes; Lodge knows %u",
+		return err_set(e, -ENOTSUP,
+			       "this processor's registers take %zu bytes; Lodge knows %u",
 			       a->xsave_size, X86_XSAVE_MAX),
 		       err_kind(e, ERR_HOST);
 	/* Intel processors without "unrestricted guest" run real mode in these pages. */

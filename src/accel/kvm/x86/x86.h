@@ -51,7 +51,7 @@ struct kvm_arch {
 	struct irqchip chip;
 	bool chip_ready;
 	/* Under chip.lock. */
-	struct x86_ioapic ioapic; /* split only */
+	struct x86_ioapic ioapic;	  /* split only */
 	uint64_t routed[X86_IOAPIC_PINS]; /* split: the entries KVM's routes were made from */
 	uint32_t irqfd_pins;
 	struct kvm_x86_route route[KVM_X86_MSI_ROUTES]; /* GSI X86_IOAPIC_PINS + index */
