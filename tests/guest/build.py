@@ -1,4 +1,4 @@
-"""Compile the programs of tests/guest, statically, into build/guest."""
+"""Compile the programs of tests/guest and the bed's own, statically, into build/guest."""
 
 import os
 import subprocess
@@ -19,8 +19,12 @@ class BuildError(Exception):
 
 
 def program(name, arch="x86"):
-    """Build "check" or "drive" if it is older than its sources; returns its path."""
-    sources = {"check": CHECKER + (f"{arch}/counter.c",), "drive": ("drive.c",)}[name]
+    """Build one program if it is older than its sources; returns its path."""
+    sources = {
+        "check": CHECKER + (f"{arch}/counter.c",),
+        "drive": ("drive.c",),
+        "tsc-khz": ("../nested/tsc-khz.c",),
+    }[name]
     paths = [os.path.join(HERE, source) for source in sources]
     folder = os.path.join(TOP, "build", "guest", arch)
     target = os.path.join(folder, name)

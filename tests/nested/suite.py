@@ -8,15 +8,12 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import tempfile
 import threading
 
 import bed
 
-sys.path.insert(0, os.path.join(bed.TOP, "tests", "guest"))
-
-import build  # found through the line above
+build = bed.build
 
 MKINITRAMFS = os.path.join(bed.TOP, "tools", "guest", "mkinitramfs")
 KEYS = {
@@ -101,13 +98,14 @@ def kernel_parameters(test):
     return " ".join(words + test["append"].split())
 
 
-def monitor_command(test, vmm, kernel, initrd):
-    """The command that boots a guest, as words."""
+def monitor_command(test, vmm, kernel, initrd, patience=1.0):
+    """The command that boots a guest, as words; {N} in the options is N seconds of an idle host."""
+    options = re.sub(r"{(\d+)}", lambda match: str(round(int(match[1]) * patience)), test["args"])
     if vmm == "lodge":
         return [
             "lodge", "run", "--accel", "kvm", "--cpus", test["cpus"], "--memory",
             f"{test['memory']}M", "--initrd", initrd, "--append", kernel_parameters(test),
-            *shlex.split(test["args"]), kernel,
+            *shlex.split(options), kernel,
         ]
     monitor = ["-monitor", "pipe:/tmp/monitor"] if test["end"] == "button" else []
     return [
@@ -163,12 +161,13 @@ class Suite:
             what = {"bzImage": "vmlinuz", "vmlinux": "vmlinux"}[image]
             machine.add_file(bed.kernel_file(what, flavour), kernel)
         code = test["code"] if self.vmm == "lodge" else "0"
-        words = ["exec", "drive", "--limit", test["limit"], "--code", code]
+        limit = round(test.seconds * machine.patience)
+        words = ["exec", "drive", "--limit", str(limit), "--code", code]
         if test["console"] == "pipe":
             words.append("--pipe")
         if test["end"] == "button":
             words += ["--button", BUTTON[self.vmm]]
-        words += ["--", *monitor_command(test, self.vmm, kernel, initrd)]
+        words += ["--", *monitor_command(test, self.vmm, kernel, initrd, machine.patience)]
         script = shlex.join(words)
         if test["end"] == "button":
             script = f"mkfifo /tmp/monitor.in /tmp/monitor.out\n{script}"
