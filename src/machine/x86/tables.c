@@ -52,7 +52,6 @@ static int acpi_init(struct microvm *b, const struct acpi_node_memory *mem, unsi
 		     struct err *e)
 {
 	static const struct acpi_ioapic ioapic = {.id = 0, .addr = X86_IOAPIC_ADDR};
-	static const struct acpi_override pit = {.irq = 0, .gsi = 2};
 	const struct machine_config *c = b->config;
 	struct acpi_serial serial[MACHINE_SERIALS];
 	struct acpi_cpu *cpu = sys_alloc_array(c->cpus, sizeof(*cpu));
@@ -64,8 +63,7 @@ static int acpi_init(struct microvm *b, const struct acpi_node_memory *mem, unsi
 		.ioapic = &ioapic,
 		.n_ioapics = 1,
 		.pic = c->irqchip == IRQCHIP_KERNEL,
-		.override = &pit,
-		.n_overrides = c->irqchip == IRQCHIP_KERNEL,
+		/* ISA interrupt 0 is I/O APIC pin 0, as KVM wires it: no override but the SCI's. */
 		.rtc = true,
 		.serial = serial,
 		.n_nodes = c->numa_nodes > 1 ? c->numa_nodes : 0,
