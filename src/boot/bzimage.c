@@ -147,8 +147,10 @@ static int open_payload(struct boot_image *img, const struct boot_src *src, stru
 		bz->payload_len -= 4;
 	r = unpack_head(src, bz->payload_off, bz->payload_len, p, head,
 			(size_t)MIN(sizeof(head), bz->unpacked_len), &n, e);
+	if (boot_err_is_content(r))
+		err_prefix(e, "is a Linux bzImage that is damaged");
 	if (r)
-		return err_prefix(e, "is a Linux bzImage that is damaged");
+		return r;
 	if (!elf_is(head, n))
 		return 0;
 	r = elf_parse(&img->elf, head, n, bz->unpacked_len, e);

@@ -138,3 +138,8 @@ int boot_err_about(struct err *e, const char *subject)
 		 (int)(sizeof(e->msg) - strlen(subject) - 2), msg);
 	return e->code;
 }
+
+bool boot_err_is_content(int r)
+{
+	return r == -EINVAL || r == -E2BIG;
+}

@@ -48,4 +48,10 @@ int boot_src_read(const struct boot_src *s, uint64_t off, void *dst, size_t n,
  */
 int boot_err_about(struct err *e, const char *subject);
 
+/*
+ * True for @r of a file whose contents are bad, false for a host that is out of memory or cannot
+ * read: then the message must not blame the contents.
+ */
+bool boot_err_is_content(int r);
+
 #endif

@@ -182,7 +182,7 @@ static int run(struct unpack_job *j, enum pack p, size_t *out)
 	r = formats[p].run(j);
 	if (r == 0)
 		*out = j->out;
-	if (r && r != -ENOMEM) {
+	if (boot_err_is_content(r)) {
 		char subject[48];
 
 		snprintf(subject, sizeof(subject), "the %s-compressed data", formats[p].name);

@@ -15,10 +15,11 @@
 #include "base/sys.h"
 #include "boot/unpack_impl.h"
 
-#define LEGACY_MAGIC	 0x184c2102u
-#define LEGACY_BLOCK	 MIB(8)
-#define LEGACY_BLOCK_MAX (LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16) /* what does not compress grows \
-								   */
+#define LEGACY_MAGIC 0x184c2102u
+#define LEGACY_BLOCK MIB(8)
+#define LEGACY_BLOCK_MAX                                                         \
+	(LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16) /* what does not compress grows \
+						  */
 #define HEAD_INPUT KIB(32)
 
 struct legacy {

@@ -113,4 +113,31 @@ static inline void bench_text(struct bench *b, gpa_t addr, const char *text)
 	assert_string_equal(buf, text);
 }
 
+/* A kernel's link address of a physical one. */
+#define VIRT(pa) (0xffffffff80000000 + (pa))
+
+/* Two pieces and a zeroed tail, with gaps in the file as Linux has them. */
+static inline struct blob linux_elf(void)
+{
+	return build_elf(&(struct build_elf){
+		.entry = 0x1000010,
+		.pvh = 0x1000020,
+		.gap = 0x4000,
+		.n_segs = 3,
+		.seg = {{0x1000000, VIRT(0x1000000), 0x3000, 0x3000, 0x11},
+			{0x1003000, VIRT(0x1003000), 0x1000, 0x1000, 0x22},
+			{0x1008000, VIRT(0x1008000), 0x100, 0x5000, 0x33}},
+	});
+}
+
+static inline struct blob linux_bz(enum pack p)
+{
+	struct blob inside = linux_elf(), b;
+
+	b = build_bz(&(struct build_bz){
+		.pack = p, .inside = inside, .pref = 0x1000000, .init_size = 0x20000});
+	blob_free(&inside);
+	return b;
+}
+
 #endif

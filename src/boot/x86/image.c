@@ -90,8 +90,10 @@ static int unpack_payload(struct boot_load *l, uint8_t *to, struct elf *elf, str
 
 	r = unpack(&l->src, bz->payload_off, bz->payload_len, bz->pack, to, bz->unpacked_len, &n,
 		   e);
+	if (boot_err_is_content(r))
+		err_prefix(e, "is a Linux bzImage that is damaged");
 	if (r)
-		return err_prefix(e, "is a Linux bzImage that is damaged");
+		return r;
 	if (n != bz->unpacked_len)
 		return err_set(e, -EINVAL,
 			       "is a Linux bzImage that is damaged: its kernel unpacks to %zu "

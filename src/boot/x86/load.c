@@ -276,8 +276,11 @@ static int place_at_random(struct boot_load *l, struct err *e)
 	}
 	if (l->n_mods && l->mod[0].addr > bz->pref_address)
 		range.max = MIN(range.max, l->mod[0].addr);
-	if (fault_hit("getrandom") || getrandom(seed, sizeof(seed), 0) != sizeof(seed))
-		return err_errno(e, -EIO, "cannot be placed at random: no random numbers");
+	if (fault_hit("getrandom") || getrandom(seed, sizeof(seed), 0) != sizeof(seed)) {
+		err_errno(e, -EIO, "cannot be placed at random: no random numbers");
+		err_kind(e, ERR_HOST);
+		return -EIO;
+	}
 	if (!kaslr_choose(&range, seed, &base, &virt))
 		return err_set(e, -EINVAL,
 			       "cannot be placed at random: its header asks for impossible room");

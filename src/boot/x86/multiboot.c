@@ -2,6 +2,8 @@
  * boot/x86/multiboot.c - the multiboot 1 entry [Multiboot Specification 0.6.96 §3.2, §3.3]: 32-bit
  * protected mode, %eax holds a magic, %ebx points to the information structure.
  */
+#include <string.h>
+
 #include "base/endian.h"
 #include "boot/x86/load_impl.h"
 
@@ -101,7 +103,7 @@ static int put_cmdline(struct boot_load *l, struct info *info, struct err *e)
 
 	strbuf_printf(&text, "%s%s%s", l->p->image->file.path, l->p->cmdline ? " " : "",
 		      l->p->cmdline ? l->p->cmdline : "");
-	r = text.failed ? err_nomem(e, text.len, "the command line")
+	r = text.failed ? err_nomem(e, strlen(l->p->image->file.path), "the command line")
 			: boot_put_string(l, strbuf_str(&text), &addr, e);
 	strbuf_exit(&text);
 	if (!r)
