@@ -53,7 +53,7 @@ CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(O)/gen -DLODGE_VERSION='"$(VERSION)"' $(CROS
 CFLAGS_BASE := -std=c17 -g $(WARN) -fno-strict-aliasing -fno-common -pthread -fPIE \
 	-fstack-protector-strong
 LDFLAGS_BASE := -pthread -pie -Wl,-z,relro,-z,now $(CROSS_LDFLAGS)
-LDLIBS := -ljansson -lz -lbz2 -llzma -llzo2 -llz4 -lzstd
+LDLIBS := -ljansson -lfdt -lz -lbz2 -llzma -llzo2 -llz4 -lzstd
 
 ifeq ($(BUILD),release)
 CFLAGS_BASE += -O2 -D_FORTIFY_SOURCE=2
@@ -112,7 +112,7 @@ $(O)/%.o: %.c | $(O)/.libs
 	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Before the first compilation: is there what it needs?
-LIB_HEADERS := jansson.h zlib.h bzlib.h lzma.h lzo/lzo1x.h lz4.h zstd.h linux/kvm.h
+LIB_HEADERS := jansson.h libfdt.h zlib.h bzlib.h lzma.h lzo/lzo1x.h lz4.h zstd.h linux/kvm.h
 $(O)/.libs: $(if $(CROSS),$(SYSROOT)/.done)
 	@mkdir -p $(@D)
 	@if ! printf '#include <%s>\n' $(LIB_HEADERS) | \

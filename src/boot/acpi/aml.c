@@ -51,6 +51,7 @@
 #define RES_DWORD	0x87
 #define RES_WORD	0x88
 #define RES_INTERRUPT	0x89
+#define RES_GPIO	0x8c
 #define RES_QWORD	0x8a
 
 enum aml_body_kind { BODY_TERMS, BODY_PACKAGE, BODY_FIELD, BODY_RESOURCES };
@@ -603,6 +604,43 @@ void aml_res_mem32(struct aml *a, bool writable, uint32_t base, uint32_t len)
 	emit32(a, len);
 }
 
+void aml_res_memory(struct aml *a, uint64_t base, uint64_t len)
+{
+	struct aml_window w = {.consumer = true, .min = base, .max = base + len - 1};
+
+	if (w.max <= UINT32_MAX && len <= UINT32_MAX)
+		aml_res_mem32(a, true, (uint32_t)base, (uint32_t)len);
+	else
+		aml_res_qword(a, &w);
+}
+
+/* GPIO connection descriptor [ACPI 6.5 §6.4.3.8.1]: fixed part, one pin, the controller's path. */
+void aml_res_gpio_int(struct aml *a, uint16_t pin, const char *controller)
+{
+	const unsigned fixed = 23, pins = fixed, name = fixed + 2;
+	size_t len = strlen(controller) + 1;
+
+	inside(a, BODY_RESOURCES);
+	if (len > 64)
+		mistake(a, "the path of a GPIO controller is too long", controller);
+	emit8(a, RES_GPIO);
+	emit16(a, (uint16_t)(name - 3 + len));
+	emit8(a, 1);  /* revision */
+	emit8(a, 0);  /* an interrupt */
+	emit16(a, 1); /* consumer */
+	emit16(a, 1); /* edge, active high, exclusive */
+	emit8(a, 1);  /* pull-up */
+	emit16(a, 0); /* drive strength */
+	emit16(a, 0); /* debounce time */
+	emit16(a, (uint16_t)pins);
+	emit8(a, 0); /* resource source index */
+	emit16(a, (uint16_t)name);
+	emit16(a, (uint16_t)(name + len)); /* vendor data: none */
+	emit16(a, 0);
+	emit16(a, pin);
+	emit(a, controller, len);
+}
+
 void aml_res_interrupt(struct aml *a, const struct aml_interrupt *i)
 {
 	inside(a, BODY_RESOURCES);
@@ -627,7 +665,10 @@ static void window_head(struct aml *a, uint8_t tag, unsigned width, const struct
 	if (w->type == AML_WINDOW_MEMORY)
 		specific = 1u | (w->prefetch ? 3u << 1 : w->cacheable ? 1u << 1 : 0u);
 	else if (w->type == AML_WINDOW_IO)
-		specific = 3; /* the whole range, not ISA or non-ISA parts of it */
+		/* The whole range, not ISA or non-ISA parts of it; translated to memory or not. */
+		specific = 3u | (w->translation ? 1u << 4 : 0u);
+	if (w->translation && width != 8)
+		mistake(a, "a translation in a window that is not 64 bits wide", "");
 	emit8(a, tag);
 	emit16(a, (uint16_t)(3 + 5 * width));
 	emit8(a, w->type);
@@ -665,6 +706,6 @@ void aml_res_qword(struct aml *a, const struct aml_window *w)
 	emit64(a, 0);
 	emit64(a, w->min);
 	emit64(a, w->max);
-	emit64(a, 0);
+	emit64(a, w->translation);
 	emit64(a, w->max - w->min + 1);
 }

@@ -146,6 +146,10 @@ struct aml_interrupt {
 	uint32_t gsi;
 	bool level, low, shared; /* else edge, active high, exclusive */
 };
+/* Memory as the smallest descriptor that can hold it, read-write. */
+void aml_res_memory(struct aml *a, uint64_t base, uint64_t len);
+/* Edge-triggered (rising) interrupt of one pin of the GPIO controller at @controller, pulled up. */
+void aml_res_gpio_int(struct aml *a, uint16_t pin, const char *controller);
 /* Extended interrupt descriptor, consumer. */
 void aml_res_interrupt(struct aml *a, const struct aml_interrupt *i);
 
@@ -157,6 +161,7 @@ struct aml_window {
 	bool cacheable; /* memory: write-back instead of uncacheable */
 	bool prefetch;	/* memory: prefetchable (cacheable must not be set) */
 	uint64_t min, max;
+	uint64_t translation; /* added on the other side; ports that are memory there */
 };
 /* Word, DWord and QWord address space descriptors; the values must fit. */
 void aml_res_word(struct aml *a, const struct aml_window *w);

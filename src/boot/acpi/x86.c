@@ -34,30 +34,16 @@
 #include "arch/x86/defs.h"
 #include "arch/x86/pm.h"
 #include "base/endian.h"
+#include "boot/acpi/fadt.h"
 #include "boot/acpi/x86_dsdt.h"
 
-#define FADT_REVISION 6
-#define FADT_MINOR    3
 #define DSDT_REVISION 2 /* integers have 64 bits */
 #define MADT_REVISION 5
-#define SRAT_REVISION 3
-#define SLIT_REVISION 1
-#define MCFG_REVISION 1
 #define WAET_REVISION 1
 
 #define RTC_CENTURY_REGISTER 0x32
-#define PROFILE_SERVER	     4 /* enterprise server */
 #define NO_C2_LATENCY	     0xffff
 #define NO_C3_LATENCY	     0xffff
-
-/* FADT feature flags [ACPI 6.5 §5.2.9, table 5.10]. */
-#define FADT_WBINVD	 (1u << 0)
-#define FADT_PROC_C1	 (1u << 2)
-#define FADT_SLP_BUTTON	 (1u << 5) /* no fixed sleep button; PWR_BUTTON clear: there is one */
-#define FADT_FIX_RTC	 (1u << 6) /* no RTC wake event in PM1 */
-#define FADT_TMR_VAL_EXT (1u << 8)
-#define FADT_RESET_REG	 (1u << 10)
-#define FADT_HEADLESS	 (1u << 12)
 
 /* FADT boot architecture flags [table 5.11]. */
 #define FADT_BOOT_LEGACY  (1u << 0)
@@ -65,31 +51,6 @@
 #define FADT_BOOT_NO_VGA  (1u << 2)
 #define FADT_BOOT_NO_ASPM (1u << 4)
 #define FADT_BOOT_NO_RTC  (1u << 5)
-
-struct acpi_fadt_body { /* behind the header [ACPI 6.5 §5.2.9] */
-	le32 facs, dsdt;
-	uint8_t reserved1, profile;
-	le16 sci;
-	le32 smi_cmd;
-	uint8_t acpi_enable, acpi_disable, s4bios, pstate_cnt;
-	le32 pm1a_evt, pm1b_evt, pm1a_cnt, pm1b_cnt, pm2_cnt, pm_tmr, gpe0, gpe1;
-	uint8_t pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len;
-	uint8_t gpe0_len, gpe1_len, gpe1_base, cst_cnt;
-	le16 c2_latency, c3_latency, flush_size, flush_stride;
-	uint8_t duty_offset, duty_width, day_alarm, month_alarm, century;
-	le16 boot_arch;
-	uint8_t reserved2;
-	le32 flags;
-	struct acpi_gas reset;
-	uint8_t reset_value;
-	le16 arm_boot_arch;
-	uint8_t minor;
-	le64 x_facs, x_dsdt;
-	struct acpi_gas x_pm1a_evt, x_pm1b_evt, x_pm1a_cnt, x_pm1b_cnt, x_pm2_cnt, x_pm_tmr;
-	struct acpi_gas x_gpe0, x_gpe1, sleep_control, sleep_status;
-	char hypervisor[8];
-} PACKED;
-_Static_assert(sizeof(struct acpi_fadt_body) == 276 - ACPI_HEADER_LEN, "FADT");
 
 static uint32_t boot_arch(const struct acpi_x86 *d)
 {
@@ -113,7 +74,7 @@ static void put_fadt(struct acpi_set *s, const struct acpi_x86 *d)
 	uint16_t pm = d->pm_base ? d->pm_base : X86_PM_BASE;
 	uint64_t facs = acpi_set_address(s, "FACS"), dsdt = acpi_set_address(s, "DSDT");
 	struct acpi_fadt_body f = {
-		.profile = PROFILE_SERVER,
+		.profile = FADT_PROFILE_SERVER,
 		.sci = le16_of(d->sci_irq ? d->sci_irq : X86_PM_SCI_IRQ),
 		.pm1a_evt = le32_of(pm + X86_PM1_STS),
 		.pm1a_cnt = le32_of(pm + X86_PM1_CNT),
@@ -266,7 +227,6 @@ static void put_waet(struct acpi_set *s, const struct acpi_x86 *d)
 
 /* SRAT structures [ACPI 6.5 §5.2.16]. */
 #define SRAT_LAPIC   0
-#define SRAT_MEMORY  1
 #define SRAT_X2APIC  2
 #define SRAT_ENABLED 1u
 
@@ -296,58 +256,20 @@ static void put_cpu_affinity(struct acpi_set *s, const struct acpi_x86 *d, unsig
 	acpi_put32(s, 0); /* clock domain */
 }
 
-static void put_srat(struct acpi_set *s, const struct acpi_x86 *d)
+static struct acpi_numa numa_of(const struct acpi_x86 *d)
 {
-	acpi_open(s, "SRAT", SRAT_REVISION, true);
-	acpi_put32(s, 1); /* reserved, 1 for compatibility */
-	acpi_put_zeros(s, 8);
+	return (struct acpi_numa){d->n_nodes, d->memory, d->n_memory, d->distance};
+}
+
+static void put_numa(struct acpi_set *s, const struct acpi_x86 *d)
+{
+	struct acpi_numa numa = numa_of(d);
+
+	acpi_srat_open(s);
 	for (unsigned i = 0; i < d->n_cpus; i++)
 		put_cpu_affinity(s, d, i);
-	for (unsigned i = 0; i < d->n_memory; i++) {
-		acpi_put8(s, SRAT_MEMORY);
-		acpi_put8(s, 40);
-		acpi_put32(s, d->memory[i].node);
-		acpi_put16(s, 0);
-		acpi_put64(s, d->memory[i].base);
-		acpi_put64(s, d->memory[i].len);
-		acpi_put32(s, 0);
-		acpi_put32(s, SRAT_ENABLED);
-		acpi_put_zeros(s, 8);
-	}
-	acpi_close(s);
-}
-
-#define SLIT_LOCAL  10u
-#define SLIT_REMOTE 20u
-
-static uint8_t distance(const struct acpi_x86 *d, unsigned from, unsigned to)
-{
-	if (d->distance)
-		return d->distance[from * d->n_nodes + to];
-	return from == to ? SLIT_LOCAL : SLIT_REMOTE;
-}
-
-static void put_slit(struct acpi_set *s, const struct acpi_x86 *d)
-{
-	acpi_open(s, "SLIT", SLIT_REVISION, true);
-	acpi_put64(s, d->n_nodes);
-	for (unsigned i = 0; i < d->n_nodes; i++)
-		for (unsigned j = 0; j < d->n_nodes; j++)
-			acpi_put8(s, distance(d, i, j));
-	acpi_close(s);
-}
-
-/* [PCI Firmware 3.3 §4.1.2] */
-static void put_mcfg(struct acpi_set *s, const struct acpi_pci *pci)
-{
-	acpi_open(s, "MCFG", MCFG_REVISION, true);
-	acpi_put_zeros(s, 8);
-	acpi_put64(s, pci->ecam);
-	acpi_put16(s, 0); /* segment */
-	acpi_put8(s, 0);
-	acpi_put8(s, pci->last_bus);
-	acpi_put_zeros(s, 4);
-	acpi_close(s);
+	acpi_srat_close(s, &numa);
+	acpi_put_slit(s, &numa);
 }
 
 static int check_cpus(const struct acpi_x86 *d, struct err *e)
@@ -366,53 +288,15 @@ static int check_cpus(const struct acpi_x86 *d, struct err *e)
 	return 0;
 }
 
-/* A guest throws away a SLIT with a wrong entry; we do not make one. */
-static int check_nodes(const struct acpi_x86 *d, struct err *e)
-{
-	uint64_t end;
-
-	if (d->n_nodes > ACPI_X86_NODES_MAX)
-		return err_set(e, -EINVAL, "%u NUMA nodes (at most %u can be described)",
-			       d->n_nodes, ACPI_X86_NODES_MAX);
-	for (unsigned i = 0; d->n_nodes && i < d->n_memory; i++) {
-		const struct acpi_node_memory *m = &d->memory[i];
-
-		if (m->node >= d->n_nodes || !m->len || ADD_OVERFLOWS(m->base, m->len, &end))
-			return err_set(e, -EINVAL, "NUMA memory %u: no such node or range", i);
-	}
-	for (unsigned i = 0; i < d->n_nodes; i++)
-		for (unsigned j = 0; j < d->n_nodes; j++)
-			if ((i == j) != (distance(d, i, j) == SLIT_LOCAL) ||
-			    distance(d, i, j) < SLIT_LOCAL)
-				return err_set(e, -EINVAL,
-					       "NUMA distance from %u to %u is %u (%u for the node "
-					       "itself, more for any other)",
-					       i, j, distance(d, i, j), SLIT_LOCAL);
-	return 0;
-}
-
-static int check_pci(const struct acpi_pci *p, struct err *e)
-{
-	uint64_t end;
-
-	if (p->ecam % MIB(1) || ADD_OVERFLOWS(p->ecam, MIB(p->last_bus + 1u), &end))
-		return err_set(e, -EINVAL, "PCI: no ECAM can be at %#llx",
-			       (unsigned long long)p->ecam);
-	if (ADD_OVERFLOWS(p->mem32, p->mem32_len, &end) || end > GIB(4))
-		return err_set(e, -EINVAL, "PCI: the 32-bit window ends above 4 GiB");
-	if (ADD_OVERFLOWS(p->mem64, p->mem64_len, &end))
-		return err_set(e, -EINVAL, "PCI: the 64-bit window has no end");
-	return 0;
-}
-
 static int check(const struct acpi_x86 *d, struct err *e)
 {
+	struct acpi_numa numa = numa_of(d);
 	int ret = check_cpus(d, e);
 
 	if (!ret)
-		ret = check_nodes(d, e);
+		ret = acpi_numa_check(&numa, e);
 	if (!ret && d->pci)
-		ret = check_pci(d->pci, e);
+		ret = acpi_pci_check(d->pci, e);
 	if (!ret && (d->n_serials > ACPI_X86_SERIALS_MAX || d->n_devices > ACPI_X86_DEVICES_MAX))
 		ret = err_set(e, -EINVAL,
 			      "ACPI tables for %u serial ports and %u devices (at most "
@@ -443,11 +327,9 @@ int acpi_x86_build(const struct acpi_x86 *d, uint64_t base, struct acpi_image *i
 	put_fadt(&s, d);
 	put_madt(&s, d);
 	put_waet(&s, d);
-	if (d->n_nodes) {
-		put_srat(&s, d);
-		put_slit(&s, d);
-	}
+	if (d->n_nodes)
+		put_numa(&s, d);
 	if (d->pci)
-		put_mcfg(&s, d->pci);
+		acpi_put_mcfg(&s, d->pci);
 	return acpi_set_finish(&s, e);
 }

@@ -14,10 +14,11 @@
 #define LODGE_BOOT_ACPI_X86_H
 
 #include "base/err.h"
+#include "boot/acpi/numa.h"
+#include "boot/acpi/pci.h"
 #include "boot/acpi/tables.h"
 
 #define ACPI_X86_CPUS_MAX    4096
-#define ACPI_X86_NODES_MAX   64
 #define ACPI_X86_DEVICES_MAX 256
 #define ACPI_X86_SERIALS_MAX 4
 
@@ -42,12 +43,6 @@ struct acpi_override {
 	bool level, low;
 };
 
-/* RAM of a node. */
-struct acpi_node_memory {
-	uint64_t base, len;
-	uint32_t node;
-};
-
 struct acpi_serial {
 	uint16_t port; /* 8 ports from here */
 	uint32_t irq;  /* ISA number below 16, else GSI (level, active high) */
@@ -69,16 +64,6 @@ struct acpi_device {
 	uint32_t uid;
 	const struct acpi_resource *resource;
 	unsigned n_resources;
-};
-
-/* A PCI Express root complex with ECAM; segment 0, buses from 0. */
-struct acpi_pci {
-	uint64_t ecam;		   /* 1 MiB a bus */
-	uint8_t last_bus;	   /* inclusive */
-	bool io;		   /* passes on ports 0x0-0xcf7 and 0xd00-0xffff */
-	uint64_t mem32, mem32_len; /* window below 4 GiB */
-	uint64_t mem64, mem64_len; /* window above 4 GiB; length 0: none */
-	uint32_t intx_gsi[4];	   /* pins A-D of device 0; those of device n are rotated by n */
 };
 
 struct acpi_x86 {
