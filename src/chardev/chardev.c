@@ -11,9 +11,6 @@
  * Input.  The loop reads into a ring of its own and hands over what the client has room for; it
  * reads on while the ring has room.  The client calls chardev_wake when it has room again: room is
  * asked on the loop's thread after the wake was posted, so none is lost.
- *
- * Watches are added and removed rather than masked: epoll reports EPOLLHUP even for an empty mask,
- * and a level that nobody consumes would spin.
  */
 #include "chardev/chardev.h"
 
@@ -71,22 +68,29 @@ static int ring_init(struct ring *r, size_t size, struct err *e)
 	return 0;
 }
 
+/* A watch that the kernel has no memory for is tried again on the loop's next turn. */
 static void watch(struct chardev *c, struct loop_fd *w, uint32_t events)
 {
 	struct err e = ERR_INIT;
+	int code = 0;
 
-	if (w->added && (!events || w->events != events))
-		loop_del(c->loop, w);
-	if (!events || w->added || w->fd < 0)
+	if (w->fd < 0)
 		return;
-	w->events = events;
-	if (loop_add(c->loop, w, &e) < 0)
-		log_error("%s: %s", c->spec, e.msg);
+	if (w->added) {
+		code = loop_mod(c->loop, w, events);
+	} else if (events) {
+		w->events = events;
+		code = loop_add(c->loop, w, &e);
+	}
+	if (code < 0) {
+		loop_del(c->loop, w);
+		loop_post(c->loop, &c->post);
+	}
 }
 
 static void close_fd(struct chardev *c, struct loop_fd *w)
 {
-	watch(c, w, 0);
+	loop_del(c->loop, w);
 	if (w->fd >= 0)
 		close(w->fd);
 	w->fd = -1;
@@ -289,7 +293,7 @@ void chardev_discard(struct chardev *c)
 		tell_drained(c);
 }
 
-/* Makes room for @n bytes in the backlog by giving up the oldest.  Returns how many to skip of @n. */
+/* Makes room in the backlog by giving up the oldest.  Returns how many bytes of @n to skip. */
 static size_t backlog_room(struct chardev *c, size_t n)
 {
 	size_t skip = n > CHARDEV_BACKLOG ? n - CHARDEV_BACKLOG : 0;
@@ -358,30 +362,35 @@ void chardev_on_leave(struct chardev *c, void (*fn)(void *arg), void *arg)
 }
 
 static const struct chardev_ops *const kinds[] = {
-	&chardev_stdio, &chardev_pty,	 &chardev_file,	  &chardev_unix,
+	&chardev_stdio, &chardev_pty,  &chardev_file,	&chardev_unix,
 	&chardev_none,	&chardev_null, &chardev_buffer,
 };
 
 static int spec_unknown(const char *spec, struct err *e)
 {
 	struct strbuf forms = {0};
-	const char *words[ARRAY_LEN(kinds) + 1] = {0};
+	const char *words[ARRAY_LEN(kinds) + 1] = {0}, *near_form = NULL;
 	char first[32];
-	size_t n_words = 0;
+	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
 		if (!kinds[i]->form)
 			continue;
-		strbuf_printf(&forms, "%s%s", n_words ? ", " : "", kinds[i]->form);
-		words[n_words++] = kinds[i]->kind;
+		strbuf_printf(&forms, "%s%s", n ? ", " : "", kinds[i]->form);
+		words[n++] = kinds[i]->kind;
 	}
 	str_copy(first, sizeof(first), spec);
 	first[strcspn(first, ":,")] = 0;
 	const char *near = str_nearest(first, words);
-	err_set(e, -EINVAL, "\"%s\" is not a serial back end", spec);
-	if (near)
-		err_set(e, -EINVAL, "\"%s\" is not a serial back end (did you mean %s?)", spec,
-			near);
+	for (size_t i = 0; near && i < ARRAY_LEN(kinds); i++) {
+		if (kinds[i]->kind == near)
+			near_form = kinds[i]->form;
+	}
+	if (near_form)
+		err_set(e, -EINVAL, "'%s' is not a serial back end (did you mean %s?)", spec,
+			near_form);
+	else
+		err_set(e, -EINVAL, "'%s' is not a serial back end", spec);
 	err_hint(e, "accepted are %s", strbuf_str(&forms));
 	strbuf_exit(&forms);
 	return err_kind(e, ERR_USAGE);

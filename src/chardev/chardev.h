@@ -35,7 +35,7 @@ struct chardev_client {
 int chardev_open(const char *spec, struct loop *l, struct chardev **out, struct err *e) MUST_CHECK;
 /* The form of @spec only, for whoever wants to refuse it before anything is opened. */
 int chardev_check(const char *spec, struct err *e) MUST_CHECK;
-/* Drains for a bounded time, restores the terminal, closes.  void * so that it fits backend.free. */
+/* Drains for a bounded time, restores the terminal, closes.  void * as backend.free has it. */
 void chardev_free(void *c);
 
 /* One client per chardev; NULL detaches.  Loop thread, or with the loop not running. */

@@ -23,12 +23,12 @@ struct ring {
 };
 
 struct chardev_ops {
-	const char *kind; /* the spec's first word */
-	const char *form; /* as messages list it; NULL: not offered to users */
-	bool takes_arg;	  /* "kind:ARG", and ARG is not empty */
-	size_t in_size;	  /* bytes of input ring, 0: no input */
+	const char *kind;  /* the spec's first word */
+	const char *form;  /* as messages list it; NULL: not offered to users */
+	bool takes_arg;	   /* "kind:ARG", and ARG is not empty */
+	size_t in_size;	   /* bytes of input ring, 0: no input */
 	unsigned drain_ms; /* how long chardev_free waits for a reader that takes nothing */
-	/* Sets c->rd.fd and c->wr.fd, or connects later.  The back end's own struct goes to c->priv. */
+	/* Connects now or later.  The back end's own struct goes to c->priv. */
 	int (*open)(struct chardev *c, const char *arg, struct err *e);
 	/* First turn of the loop.  Optional. */
 	void (*start)(struct chardev *c);
@@ -40,7 +40,7 @@ struct chardev_ops {
 	size_t (*filter)(struct chardev *c, uint8_t *buf, size_t n);
 	/* Input ended (code 0) or failed; reading has stopped. Optional. */
 	void (*in_lost)(struct chardev *c, int code);
-	/* A write failed with @code.  True: the reader is gone, keep the bytes; false: drop them. */
+	/* A write failed.  True: the reader is gone, keep the bytes; false: drop them. */
 	bool (*out_lost)(struct chardev *c, int code);
 };
 
@@ -51,11 +51,11 @@ struct chardev {
 	void *priv;
 
 	pthread_mutex_t lock;
-	struct ring out;      /* lock; only the loop takes out of it, and only while connected */
-	bool connected;	      /* lock: somebody reads; otherwise the ring is a backlog */
-	bool discard;	      /* lock: output is dropped for good */
-	bool refused;	      /* lock: the client had a short write and waits for drained */
-	uint64_t dropped;     /* lock: backlog bytes lost to newer ones */
+	struct ring out;  /* lock; only the loop takes out of it, and only while connected */
+	bool connected;	  /* lock: somebody reads; otherwise the ring is a backlog */
+	bool discard;	  /* lock: output is dropped for good */
+	bool refused;	  /* lock: the client had a short write and waits for drained */
+	uint64_t dropped; /* lock: backlog bytes lost to newer ones */
 	void (*tap)(void *arg, const uint8_t *buf, size_t n); /* lock */
 	void *tap_arg;
 

@@ -6,7 +6,8 @@
  * special file is opened a second time through /proc/self/fd, which gives a private description
  * that can be non-blocking.  Where that is refused (the terminal belongs to another user after su)
  * a copy is used that is written to only when ready: 1 byte to a terminal, PIPE_BUF bytes to a
- * pipe, which is what readiness promises.  Sockets are sent to with MSG_DONTWAIT, files never block.
+ * pipe, which is what readiness promises.  Sockets are sent to with MSG_DONTWAIT; files never
+ * block.
  *
  * On a terminal C-a is the escape key.  Input is read ahead into a large ring, so that the escape
  * is seen even when the guest does not read its port.
@@ -137,8 +138,7 @@ static bool escape_key(struct chardev *c, uint8_t key)
 	struct stdio *s = c->priv;
 
 	switch (key) {
-	case ESCAPE:
-		return true;
+	case ESCAPE: return true;
 	case 'x':
 		if (c->leave)
 			c->leave(c->leave_arg);

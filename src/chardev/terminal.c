@@ -4,15 +4,16 @@
  * A process has one controlling terminal, so the state is one static struct: signal handlers have
  * no other way to reach it.  The ways out, and who restores:
  *
- *	chardev_free, exit(3)		terminal_release, atexit
- *	signals that end a process	on_fatal: restores, puts the old action back, sends it again
- *					(a fault happens again by itself on return, so that the report
- *					of a sanitizer or a core dump shows the true place)
- *	SIGTSTP from outside		on_stop: restores, stops; raw again when continued
- *	SIGSTOP				cannot be caught; the shell restores, on_cont makes it raw again
+ *	chardev_free, exit(3)	terminal_release, atexit
+ *	fatal signals		on_fatal: restores, puts the old action back, sends the signal again
+ *				(a fault happens again by itself on return, so that a sanitizer's
+ *				report or a core dump shows the true place)
+ *	SIGTSTP from outside	on_stop: restores, stops; raw again when continued
+ *	SIGSTOP			cannot be caught; the shell restores, on_cont makes it raw again
  *
  * Handlers are installed only over the default action (or, for faults, over a sanitizer's), and
- * only while the terminal is claimed: the main loop's signalfd and an accelerator's kick signal keep theirs.
+ * only while the terminal is claimed: the main loop's signalfd and an accelerator's kick signal
+ * keep theirs.
  *
  * tcsetattr from the background stops the process by SIGTTOU; nothing here calls it then, except
  * the restore, which blocks that signal for the moment.
@@ -25,12 +26,9 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "base/log.h"
-
 static const int fatal_signals[] = {
-	SIGHUP,	 SIGINT,  SIGQUIT,   SIGILL,  SIGTRAP, SIGABRT, SIGBUS,	   SIGFPE,
-	SIGUSR1, SIGSEGV, SIGUSR2,   SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM, SIGPROF,
-	SIGIO,	 SIGPWR,  SIGSTKFLT, SIGSYS,
+	SIGHUP,	 SIGINT,  SIGQUIT, SIGILL,  SIGTRAP,   SIGABRT, SIGBUS, SIGFPE, SIGUSR1,   SIGSEGV,
+	SIGUSR2, SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM, SIGPROF, SIGIO,	SIGPWR, SIGSTKFLT, SIGSYS,
 };
 
 static struct {
@@ -53,7 +51,6 @@ bool terminal_raw(void)
 	if (!terminal_foreground() || tcsetattr(term.fd, TCSANOW, &term.made_raw) < 0)
 		return false;
 	term.raw = true;
-	log_set_crlf(true);
 	return true;
 }
 
@@ -69,7 +66,6 @@ void terminal_restore(void)
 	tcsetattr(term.fd, TCSANOW, &term.cooked);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	term.raw = false;
-	log_set_crlf(false);
 }
 
 static bool is_fault(int sig)
@@ -155,6 +151,8 @@ int terminal_claim(int fd)
 		return -errno;
 	term.made_raw = term.cooked;
 	cfmakeraw(&term.made_raw);
+	/* Guests that end their lines with LF alone, and our own messages, draw no staircase. */
+	term.made_raw.c_oflag |= OPOST | ONLCR;
 	term.made_raw.c_cc[VMIN] = 1;
 	term.made_raw.c_cc[VTIME] = 0;
 	term.fd = fd;

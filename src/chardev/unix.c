@@ -148,7 +148,7 @@ static int unix_open(struct chardev *c, const char *arg, struct err *e)
 	size_t n = strcspn(arg, ",");
 
 	if (arg[n] && strcmp(arg + n, ",server"))
-		return err_set(e, -EINVAL, "\"%s\" is not known here; only \",server\" may follow",
+		return err_set(e, -EINVAL, "'%s' is not known here; only ',server' may follow",
 			       arg + n);
 	if (!n || n >= sizeof(s->addr.sun_path))
 		return err_set(e, -ENAMETOOLONG, "a socket's path has 1 to %zu bytes",
