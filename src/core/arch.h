@@ -11,6 +11,15 @@
 
 struct vcpu;
 
+/* What a vCPU does, as far as its state tells. */
+enum arch_activity {
+	ARCH_OFF,    /* not started */
+	ARCH_IDLE,   /* waits for an interrupt */
+	ARCH_STUCK,  /* halted, and no interrupt can end it */
+	ARCH_USER,   /* runs a program of the guest */
+	ARCH_KERNEL, /* runs anything else */
+};
+
 struct arch {
 	const char *name; /* "x86", "arm64" */
 	const char *long_name; /* as messages say it: "x86-64" */
@@ -34,6 +43,7 @@ struct arch {
 	 * pending.  A vCPU that waits to be started is not stuck.
 	 */
 	bool (*stuck)(const void *state);
+	enum arch_activity (*activity)(const void *state);
 	/* Walks the page tables: false if @va is not mapped. Side-effect free. */
 	bool (*translate)(const void *state, struct as *mem, uint64_t va, gpa_t *pa);
 };

@@ -286,6 +286,19 @@ static const char *x86_doing(const void *state)
 	return irqs ? "in kernel mode" : "in kernel mode with interrupts off";
 }
 
+static enum arch_activity x86_activity(const void *state)
+{
+	const struct x86_vcpu *v = state;
+
+	switch (v->mp_state) {
+	case X86_MP_WAIT_INIT:
+	case X86_MP_INIT:
+	case X86_MP_SIPI: return ARCH_OFF;
+	case X86_MP_HALTED: return x86_stuck(state) ? ARCH_STUCK : ARCH_IDLE;
+	default: return (v->cr0 & X86_CR0_PE) && cpl(v) == 3 ? ARCH_USER : ARCH_KERNEL;
+	}
+}
+
 const struct arch arch_x86 = {
 	.name = "x86",
 	.long_name = "x86-64",
@@ -299,6 +312,7 @@ const struct arch arch_x86 = {
 	.pc = x86_pc,
 	.show = x86_show,
 	.doing = x86_doing,
+	.activity = x86_activity,
 	.stuck = x86_stuck,
 	.translate = x86_translate,
 };
