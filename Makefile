@@ -138,6 +138,14 @@ endif
 include tests/tests.mk
 include tools/lint.mk
 
+# The tables of src/cli are the source; tests/golden fails when docs/ is behind them.
+## docs          docs/lodge.1 and the completions of bash and zsh, out of the option tables
+.PHONY: docs
+docs: $(O)/lodge
+	$(Q)$(O)/lodge gen man >docs/lodge.1
+	$(Q)$(O)/lodge gen bash >docs/lodge.bash
+	$(Q)$(O)/lodge gen zsh >docs/_lodge
+
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
 	@echo 'Targets:'
