@@ -88,5 +88,10 @@ fuzz-smoke:
 	$(SUBMAKE) BUILD=fuzz fuzz-build
 	$(Q)tests/run $(V_TEST) fuzz
 
+## golden        rewrites the expected messages of tests/golden; look at the diff
+.PHONY: golden
+golden: $(O)/lodge
+	$(Q)LODGE=$(O)/lodge tests/golden/run --write
+
 .SECONDARY:
 -include $(O)/tests/device/scripts.d $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS))
