@@ -38,11 +38,6 @@ struct arch {
 	void (*show)(const void *state, struct strbuf *out);
 	/* What the vCPU is doing, in words: "halted with interrupts off", "in user mode". */
 	const char *(*doing)(const void *state);
-	/*
-	 * Halted, and nothing inside the vCPU will ever wake it: interrupts are off and no event is
-	 * pending.  A vCPU that waits to be started is not stuck.
-	 */
-	bool (*stuck)(const void *state);
 	enum arch_activity (*activity)(const void *state);
 	/* Walks the page tables: false if @va is not mapped. Side-effect free. */
 	bool (*translate)(const void *state, struct as *mem, uint64_t va, gpa_t *pa);

@@ -313,6 +313,5 @@ const struct arch arch_x86 = {
 	.show = x86_show,
 	.doing = x86_doing,
 	.activity = x86_activity,
-	.stuck = x86_stuck,
 	.translate = x86_translate,
 };
