@@ -135,12 +135,12 @@ static void what_a_cpu_does_is_said_in_words(void **state)
 	assert_string_equal(arch_x86.doing(v), "in user mode");
 	v->mp_state = X86_MP_HALTED;
 	assert_string_equal(arch_x86.doing(v), "halted, waiting for an interrupt");
-	assert_false(arch_x86.stuck(v));
+	assert_false(arch_x86.activity(v) == ARCH_STUCK);
 	v->rflags &= ~(uint64_t)X86_FLAGS_IF;
 	assert_string_equal(arch_x86.doing(v), "halted with interrupts off");
-	assert_true(arch_x86.stuck(v));
+	assert_true(arch_x86.activity(v) == ARCH_STUCK);
 	v->events.nmi_pending = true;
-	assert_false(arch_x86.stuck(v));
+	assert_false(arch_x86.activity(v) == ARCH_STUCK);
 	arch_x86.show(v, &text);
 	assert_non_null(strstr(strbuf_str(&text), "16-bit protected mode, cpl 3"));
 	assert_non_null(
