@@ -16,6 +16,7 @@
 
 #include "accel/kvm/x86/x86.h"
 #include "arch/x86/defs.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "base/trace.h"
 
@@ -209,20 +210,35 @@ static const struct irqchip_ops chip_ops = {
 
 /*
  * Timer ticks that the guest missed are not made up for (reinject off): a guest that was not
- * scheduled would be flooded with them, and kernels read the time elsewhere.
+ * scheduled would be flooded with them, and kernels read the time elsewhere.  Saying so takes KVM two
+ * grace periods, 8 ms and more, and no guest has its timer running by then: a thread of its own says
+ * it while the VM starts.
  */
+static void *reinject_off(void *arg)
+{
+	struct kvm_arch *a = arg;
+	struct kvm_reinject_control reinject = {.pit_reinject = 0};
+	struct err e = ERR_INIT;
+
+	if (KVM_CALL(a->kvm->fd, KVM_REINJECT_CONTROL, &reinject, &e) < 0)
+		log_warn("missed timer ticks will be made up for: %s", e.msg);
+	return NULL;
+}
+
 static int init_kernel(struct kvm_arch *a, struct err *e)
 {
 	struct kvm_pit_config pit = {.flags = KVM_PIT_SPEAKER_DUMMY};
-	struct kvm_reinject_control reinject = {.pit_reinject = 0};
 	int fd = a->kvm->fd, rc;
 
 	rc = KVM_CALL_VAL(fd, KVM_CREATE_IRQCHIP, 0, e);
 	if (rc >= 0)
 		rc = KVM_CALL(fd, KVM_CREATE_PIT2, &pit, e);
-	if (rc >= 0 && kvm_cap(fd, KVM_CAP_REINJECT_CONTROL))
-		rc = KVM_CALL(fd, KVM_REINJECT_CONTROL, &reinject, e);
-	return rc < 0 ? rc : 0;
+	if (rc < 0 || !kvm_cap(fd, KVM_CAP_REINJECT_CONTROL))
+		return rc < 0 ? rc : 0;
+	rc = fault_hit("pthread_create") ? EAGAIN
+					 : pthread_create(&a->reinject, NULL, reinject_off, a);
+	a->reinjecting = !rc;
+	return rc ? err_errno(e, -rc, "cannot start a thread"), err_kind(e, ERR_HOST) : 0;
 }
 
 static int init_split(struct kvm_arch *a, struct err *e)
@@ -276,6 +292,9 @@ int kvm_x86_irqchip_init(struct vm *vm, enum irqchip_mode mode, struct err *e)
 
 void kvm_x86_irqchip_exit(struct kvm_arch *a)
 {
+	if (a->reinjecting)
+		pthread_join(a->reinject, NULL);
+	a->reinjecting = false;
 	if (a->chip_ready)
 		irqchip_exit(&a->chip);
 	a->chip_ready = false;
