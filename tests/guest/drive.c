@@ -6,10 +6,10 @@
  *
  * What the guest reports goes to standard output, line by line; the whole console goes to the log.
  * Two lines of our own are added: "check: exit: ..." compares the monitor's exit code with --code,
- * and "check: end: ..." says whether the guest got to its last line.  When something failed, the
- * console's last lines follow.
- * The --button command finds the monitor's process in $DRIVE_PID.
- * Exit code 0 when all is well, 1 when a check failed, 2 when the monitor cannot be started.
+ * and "check: end: ..." says whether the guest got to its last line and all its results came.  When
+ *something failed, the console's last lines follow. The --button command finds the monitor's
+ *process in $DRIVE_PID. Exit code 0 when all is well, 1 when a check failed, 2 when the monitor
+ *cannot be started.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,6 +52,8 @@ struct drive {
 	int64_t deadline;
 	unsigned failed;
 	bool ended, late;
+	unsigned seen, said_ok,
+		said_failed; /* results: lines that came, and the last line's sums */
 
 	char line[LINE]; /* what has come of the current line */
 	size_t line_used;
@@ -226,10 +228,12 @@ static void got_line(struct drive *d, const char *line)
 		answer(d, line + 5);
 	if (has_prefix(line, "echo: "))
 		got_echo(d, line + 6);
-	if (has_prefix(line, "end: "))
+	if (sscanf(line, "end: %u ok, %u failed", &d->said_ok, &d->said_failed) == 2)
 		d->ended = true;
-	if (has_prefix(line, "check: ") && strstr(line, ": FAIL: "))
-		d->failed++;
+	if (has_prefix(line, "check: ")) {
+		d->seen += !d->ended;
+		d->failed += strstr(line, ": FAIL: ") != NULL;
+	}
 	for (size_t i = 0; i < sizeof(shown) / sizeof(shown[0]); i++) {
 		if (has_prefix(line, shown[i]))
 			printf("%s\n", line);
@@ -434,8 +438,10 @@ int main(int argc, char **argv)
 		result(&d, "limit", false, "the guest did not end within %d s", d.opt.limit);
 	result(&d, "exit", code == d.opt.code, "the monitor's exit code is %d, wanted %d", code,
 	       d.opt.code);
-	result(&d, "end", d.ended, "the checker %s its last line",
-	       d.ended ? "came to" : "did not come to");
+	result(&d, "end", d.ended && d.said_failed == 0 && d.seen == d.said_ok,
+	       "%s its last line: %u ok, %u failed, of which %u lines came",
+	       d.ended ? "the checker came to" : "the checker did not come to", d.said_ok,
+	       d.said_failed, d.seen);
 	if (d.failed)
 		show_tail(&d);
 	if (d.log)

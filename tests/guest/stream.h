@@ -21,12 +21,15 @@ static inline uint32_t stream_next(struct stream *s)
 	return s->state;
 }
 
-/* The next byte: any value but 0x01 (C-a), which is the escape character of a console. */
+/*
+ * The next byte: any value but 0x01 (C-a), which is the escape character of a console, and LF, before
+ * which a monitor on a terminal may put a carriage return.
+ */
 static inline uint8_t stream_byte(struct stream *s)
 {
 	uint8_t byte = (uint8_t)(stream_next(s) >> 11);
 
-	return byte == 1 ? 2 : byte;
+	return byte == 0x01 || byte == '\n' ? 0x02 : byte;
 }
 
 /* The next printable character. */
