@@ -13,19 +13,14 @@
  * The chips that KVM has in the kernel (PIC, PIT, I/O APIC, local APICs, port 0x61) are the
  * accelerator's.
  */
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "arch/arch.h"
 #include "arch/x86/defs.h"
 #include "arch/x86/pm.h"
-#include "base/str.h"
 #include "base/sys.h"
-#include "chardev/chardev.h"
-#include "device/devices.h"
 #include "machine/options.h"
+#include "machine/parts.h"
 #include "machine/x86/microvm.h"
 
 /* Below this not even the boot data fits. */
@@ -99,30 +94,6 @@ static int plan_boot(struct microvm *b, struct err *e)
 	return rc ? rc : boot_x86_check(&b->params, e);
 }
 
-static int check_config(const struct machine_config *c, struct err *e)
-{
-	char is[32], limit[32];
-
-	if (!c->cpus || c->cpus > arch_x86.max_vcpus) {
-		err_set(e, -EINVAL, "--cpus %u: a VM has 1 to %u CPUs", c->cpus, arch_x86.max_vcpus);
-		return err_kind(e, ERR_USAGE);
-	}
-	if (c->memory < MEMORY_MIN || c->memory > MEMORY_MAX) {
-		bool small = c->memory < MEMORY_MIN;
-
-		err_set(e, -EINVAL, "--memory %s: this machine takes %s %s",
-			str_size(c->memory, is, sizeof(is)), small ? "at least" : "at most",
-			str_size(small ? MEMORY_MIN : MEMORY_MAX, limit, sizeof(limit)));
-		return err_kind(e, ERR_USAGE);
-	}
-	if (c->numa_nodes > MACHINE_NODES || (c->numa_nodes > 1 && c->numa_nodes > c->cpus)) {
-		err_set(e, -EINVAL, "--numa %u: a VM with %u CPUs has at most %u nodes", c->numa_nodes,
-			c->cpus, MIN(c->cpus, MACHINE_NODES));
-		return err_kind(e, ERR_USAGE);
-	}
-	return 0;
-}
-
 static int add_memory(struct vm *vm, const struct microvm *b, struct err *e)
 {
 	const struct memmap *m = &b->map;
@@ -136,54 +107,22 @@ static int add_memory(struct vm *vm, const struct microvm *b, struct err *e)
 	return rc;
 }
 
-/* Makes a device, connects wire 0 to @irq (0: none) and its chardev, and starts it. */
-static int add_chip(struct vm *vm, const char *class_name, uint64_t port, unsigned irq,
-		    const char *chardev, struct device **out, struct err *e)
-{
-	const struct device_class *class = device_class_find(class_name);
-	struct device *d;
-	int rc;
-
-	BUG_ON(!class); /* the board's own list against devices.def */
-	rc = device_new(vm, class, NULL, &d, e);
-	if (rc)
-		return rc;
-	if (port)
-		device_place(d, 0, port);
-	if (irq)
-		rc = device_wire(d, 0, irq, e);
-	if (!rc && chardev)
-		rc = device_set(d, "chardev", chardev, e);
-	if (rc) {
-		device_free(d);
-		return rc;
-	}
-	rc = device_init(d, e);
-	if (!rc && out)
-		*out = d;
-	return rc;
-}
-
 static int add_serials(struct vm *vm, const struct machine_config *c, struct err *e)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; i < MACHINE_SERIALS && !rc; i++) {
-		struct chardev *chr;
+		struct machine_chip com = {.class = "ns16550",
+					   .base = microvm_com[i].port,
+					   .irq = microvm_com[i].irq};
 		char id[16];
 
 		if (!c->serial[i])
 			continue;
-		snprintf(id, sizeof(id), "serial%u", i);
-		rc = chardev_open(c->serial[i], vm->loop, &chr, e);
-		if (rc)
-			return err_prefix(e, "--serial %s", c->serial[i]);
-		rc = vm_add_backend(vm, "chardev", id, chr, chardev_free, e);
-		if (rc) {
-			chardev_free(chr);
-			return rc;
-		}
-		rc = add_chip(vm, "ns16550", microvm_com[i].port, microvm_com[i].irq, id, NULL, e);
+		com.chardev = id;
+		rc = machine_open_serial(vm, c, i, id, e);
+		if (!rc)
+			rc = machine_add_chip(vm, &com, NULL, e);
 	}
 	return rc;
 }
@@ -191,22 +130,22 @@ static int add_serials(struct vm *vm, const struct machine_config *c, struct err
 static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 {
 	const struct machine_config *c = b->config;
-	const char *console = c->serial[0] ? "serial0" : NULL;
+	const struct machine_chip chips[] = {
+		{.class = "i8042", .irq = MACHINE_NO_IRQ},
+		{.class = "mc146818", .irq = 8},
+		{.class = "debug-exit", .irq = MACHINE_NO_IRQ},
+		{.class = "debug-console",
+		 .irq = MACHINE_NO_IRQ,
+		 .chardev = c->serial[0] ? "serial0" : NULL},
+	};
+	const struct machine_chip pm = {.class = "acpi-pm", .irq = X86_PM_SCI_IRQ};
 	int rc = add_serials(vm, c, e);
 
+	for (unsigned i = 0; i < ARRAY_LEN(chips) && !rc; i++)
+		rc = machine_add_chip(vm, &chips[i], NULL, e);
 	if (!rc)
-		rc = add_chip(vm, "i8042", 0, 0, NULL, NULL, e);
-	if (!rc)
-		rc = add_chip(vm, "mc146818", 0, 8, NULL, NULL, e);
-	if (!rc)
-		rc = add_chip(vm, "acpi-pm", 0, X86_PM_SCI_IRQ, NULL, &b->pm, e);
-	if (!rc)
-		rc = add_chip(vm, "debug-exit", 0, 0, NULL, NULL, e);
-	if (!rc)
-		rc = add_chip(vm, "debug-console", 0, 0, console, NULL, e);
-	for (unsigned i = 0; i < c->n_devices && !rc; i++)
-		rc = machine_add_device(vm, c->device[i], e);
-	return rc;
+		rc = machine_add_chip(vm, &pm, &b->pm, e);
+	return rc ? rc : machine_add_devices(vm, c, e);
 }
 
 /* RAM before the chips: a KVM memory slot that is set after them costs milliseconds. */
@@ -237,7 +176,7 @@ static int microvm_build(const struct machine_config *c, struct loop *l, struct 
 			       .accel_arg = c->script};
 	struct microvm *b;
 	struct vm *vm = NULL;
-	int rc = check_config(c, e);
+	int rc = machine_check(c, &arch_x86, MEMORY_MIN, MEMORY_MAX, e);
 
 	*out = NULL;
 	if (rc)

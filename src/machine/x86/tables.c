@@ -7,46 +7,11 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/defs.h"
 #include "base/sys.h"
+#include "machine/parts.h"
 #include "machine/x86/microvm.h"
 
 const struct acpi_serial microvm_com[MACHINE_SERIALS] = {
 	{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
-
-/* vCPUs and memory are dealt out evenly; what is left over goes to the last node. */
-static unsigned node_of_cpu(const struct machine_config *c, unsigned cpu)
-{
-	unsigned each = c->cpus / c->numa_nodes;
-
-	return each ? MIN(cpu / each, c->numa_nodes - 1) : cpu % c->numa_nodes;
-}
-
-/*
- * The RAM of each node as ranges of guest-physical memory.  A node that straddles the PCI hole has
- * two.  Returns how many; @dimm gets each node's bytes.
- */
-static unsigned node_memory(const struct microvm *b, struct acpi_node_memory *out, uint64_t *dimm)
-{
-	const struct memmap *m = &b->map;
-	unsigned nodes = MAX(b->config->numa_nodes, 1u), n = 0;
-	uint64_t each = ALIGN_DOWN(m->ram / nodes, MIB(2)), at = 0;
-
-	for (unsigned i = 0; i < nodes; i++) {
-		uint64_t end = i == nodes - 1 ? m->ram : at + each;
-
-		dimm[i] = end - at;
-		if (at < m->low && at < end) {
-			uint64_t stop = MIN(end, m->low);
-
-			out[n++] = (struct acpi_node_memory){.base = at, .len = stop - at, .node = i};
-			at = stop;
-		}
-		if (at < end)
-			out[n++] = (struct acpi_node_memory){
-				.base = MEMMAP_HOLE_END + at - m->low, .len = end - at, .node = i};
-		at = end;
-	}
-	return n;
-}
 
 static int acpi_init(struct microvm *b, const struct acpi_node_memory *mem, unsigned n_mem,
 		     struct err *e)
@@ -78,7 +43,7 @@ static int acpi_init(struct microvm *b, const struct acpi_node_memory *mem, unsi
 		return err_nomem(e, c->cpus * sizeof(*cpu), "ACPI tables");
 	for (unsigned i = 0; i < c->cpus; i++)
 		cpu[i] = (struct acpi_cpu){.apic_id = x86_apic_id(&b->topology, i),
-					   .node = d.n_nodes ? node_of_cpu(c, i) : 0};
+					   .node = d.n_nodes ? machine_node_of_cpu(c, i) : 0};
 	for (unsigned i = 0; i < MACHINE_SERIALS; i++)
 		if (c->serial[i])
 			serial[d.n_serials++] = microvm_com[i];
@@ -102,13 +67,13 @@ out:
 static int smbios_init(struct microvm *b, const struct acpi_node_memory *mem, unsigned n_mem,
 		       const uint64_t *dimm, struct err *e)
 {
-	struct smbios_range range[2 * MACHINE_NODES];
+	struct smbios_range range[MACHINE_NODES + 1];
 	struct smbios d = {
 		.sockets = b->topology.sockets,
 		.cores = b->topology.cores,
 		.threads = b->topology.threads,
 		.dimm = dimm,
-		.n_dimms = MAX(b->config->numa_nodes, 1u),
+		.n_dimms = machine_nodes(b->config),
 		.range = range,
 		.n_ranges = n_mem,
 	};
@@ -132,9 +97,10 @@ static int smbios_init(struct microvm *b, const struct acpi_node_memory *mem, un
 
 int microvm_tables_init(struct microvm *b, struct err *e)
 {
-	struct acpi_node_memory mem[2 * MACHINE_NODES];
+	const struct machine_ram ram[] = {{0, b->map.low}, {MEMMAP_HOLE_END, b->map.high}};
+	struct acpi_node_memory mem[MACHINE_NODES + 1];
 	uint64_t dimm[MACHINE_NODES];
-	unsigned n = node_memory(b, mem, dimm);
+	unsigned n = machine_node_memory(b->config, ram, ARRAY_LEN(ram), mem, dimm);
 	int rc = acpi_init(b, mem, n, e);
 
 	return rc ? rc : smbios_init(b, mem, n, dimm, e);
