@@ -24,6 +24,13 @@ $(O)/tests/golden/%: $(O)/tests/golden/%.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
+# The program that loads kernels into a VM without a CPU; tests/boot/run runs it.
+BOOT_PLACE := $(O)/tests/boot/place
+
+$(BOOT_PLACE): $(O)/tests/boot/place.o $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*.c))
@@ -43,7 +50,7 @@ FUZZ_DIR := build/$(HOST_ARCH)-fuzz-clang
 OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
-unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(if $(CROSS),$(O)/run)
+unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(if $(CROSS),$(O)/run)
 	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
 	@:
