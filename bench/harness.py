@@ -166,8 +166,11 @@ def machine():
 
 def report(section, rows, notes, write):
     """Prints the table; with write, it replaces the section of that name in the README."""
-    command = f"bench/{section}" + "".join(
-        f" {a}" for a in sys.argv[1:] if a != "--readme" and not a.startswith("--lodge"))
+    said = sys.argv[1:]
+    named = [i + 1 for i, a in enumerate(said) if a == "--lodge"]
+    shown = [a for i, a in enumerate(said)
+             if i not in named and a != "--readme" and not a.startswith("--lodge")]
+    command = " ".join([f"bench/{section}"] + shown)
     lines = [f"Made by `{command}` on {time.strftime('%Y-%m-%d')}: {machine()}.", ""]
     lines += ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
     lines += ["| " + " | ".join(row) + " |" for row in rows[1:]]
