@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boot/acpi/arm64.h"
 #include "boot/smbios.h"
+
+#include "../boards.h"
 #include "configs.h"
 
 /* In a dump the table stands behind the entry point, at the next multiple of 16. */
@@ -36,21 +39,32 @@ static void write_file(const char *dir, const char *name, const void *p, size_t 
 		die(path, strerror(errno));
 }
 
-static void dump_acpi(const struct config *c, const char *dir)
+static void dump_acpi(struct acpi_image *img, const char *dir)
 {
-	struct acpi_image img;
-	struct err e = ERR_INIT;
-
-	if (acpi_x86_build(&c->d, CONFIG_BASE, &img, &e))
-		die(c->name, e.msg);
-	for (unsigned i = 0; i < img.n_tables; i++) {
+	for (unsigned i = 0; i < img->n_tables; i++) {
 		char name[16];
 
-		snprintf(name, sizeof(name), "%s.dat", img.table[i].sig);
-		write_file(dir, name, img.tables.s + img.table[i].off, img.table[i].len, NULL, 0);
+		snprintf(name, sizeof(name), "%s.dat", img->table[i].sig);
+		write_file(dir, name, img->tables.s + img->table[i].off, img->table[i].len, NULL, 0);
 	}
-	write_file(dir, "RSDP.bin", img.rsdp, sizeof(img.rsdp), NULL, 0);
-	acpi_image_exit(&img);
+	write_file(dir, "RSDP.bin", img->rsdp, sizeof(img->rsdp), NULL, 0);
+	acpi_image_exit(img);
+}
+
+/* The tables of the machine with that name. */
+static void build(const char *name, struct acpi_image *img)
+{
+	struct err e = ERR_INIT;
+	int r = -ENOENT;
+
+	for (unsigned i = 0; i < ARRAY_LEN(configs); i++)
+		if (!strcmp(configs[i].name, name))
+			r = acpi_x86_build(&configs[i].d, CONFIG_BASE, img, &e);
+	for (unsigned i = 0; i < ARRAY_LEN(boards); i++)
+		if (!strcmp(boards[i].name, name))
+			r = acpi_arm64_build(&boards[i].b, CONFIG_BASE, img, &e);
+	if (r)
+		die(name, r == -ENOENT ? "no such configuration" : e.msg);
 }
 
 static void dump_smbios_one(const struct smbios *s, const char *dir, const char *name)
@@ -110,9 +124,13 @@ static void dump_smbios(const char *dir)
 
 int main(int argc, char **argv)
 {
+	struct acpi_image img;
+
 	if (argc == 2 && !strcmp(argv[1], "--list")) {
 		for (unsigned i = 0; i < ARRAY_LEN(configs); i++)
 			printf("%s\t%s\n", configs[i].name, configs[i].what);
+		for (unsigned i = 0; i < ARRAY_LEN(boards); i++)
+			printf("%s\t%s\n", boards[i].name, boards[i].what);
 		return 0;
 	}
 	if (argc != 3)
@@ -121,10 +139,7 @@ int main(int argc, char **argv)
 		dump_smbios(argv[2]);
 		return 0;
 	}
-	for (unsigned i = 0; i < ARRAY_LEN(configs); i++)
-		if (!strcmp(configs[i].name, argv[1])) {
-			dump_acpi(&configs[i], argv[2]);
-			return 0;
-		}
-	die(argv[1], "no such configuration");
+	build(argv[1], &img);
+	dump_acpi(&img, argv[2]);
+	return 0;
 }
