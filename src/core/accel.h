@@ -22,19 +22,20 @@ struct accel_fact {
 
 /* What `lodge info` and `--accel auto` learn. */
 struct accel_report {
-	bool present;	/* there is something to talk to */
-	bool usable;	/* it ran guest code that needs what kernels need */
-	bool limited;	/* present and it runs some guests (real mode, the tiny kernels) */
+	bool present;	   /* there is something to talk to */
+	bool usable;	   /* it ran guest code that needs what kernels need */
+	bool limited;	   /* present and it runs some guests (real mode, the tiny kernels) */
 	char summary[200]; /* one clause: "runs 64-bit kernels", "present but unable to …" */
-	char why[320];	/* when not usable: exactly why */
-	char hint[240]; /* what the user can do, or "" */
+	char why[320];	   /* when not usable: exactly why */
+	char hint[240];	   /* what the user can do, or "" */
 	struct accel_fact facts[ACCEL_FACTS_MAX];
 	unsigned n_facts;
 };
 
 void accel_fact(struct accel_report *r, const char *key, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* A doorbell: a guest write of @size bytes (0: any) at @addr, of @value if @match, signals a descriptor. */
+/* A doorbell: a guest write of @size bytes (0: any) at @addr, of @value if @match, signals a
+ * descriptor. */
 struct doorbell {
 	enum as_kind space;
 	gpa_t addr;
@@ -65,20 +66,22 @@ struct accel_ops {
 	const char *help;
 	bool manual_clock; /* VM time moves by clock_step only */
 
-	/* Can it run the guests we mean to run, on this host?  Runs guest code.  Never fails: it reports. */
+	/* Can it run the guests we mean to run, on this host?  Runs guest code.  Never fails: it
+	 * reports. */
 	void (*probe)(struct accel_report *r);
 
 	int (*vm_init)(struct vm *vm, struct err *e);
 	/* Also after a vm_init that failed or was never reached: vm->accel_data is NULL then. */
 	void (*vm_exit)(struct vm *vm);
 	/*
-	 * Creates the interrupt chips and sets vm->irqchip.  Called after RAM is mapped (a KVM memory
-	 * slot set after the irqchip costs milliseconds) and before vCPUs and devices.
+	 * Creates the interrupt chips and sets vm->irqchip.  Called after RAM is mapped (a KVM
+	 * memory slot set after the irqchip costs milliseconds) and before vCPUs and devices.
 	 */
 	int (*irqchip_init)(struct vm *vm, enum irqchip_mode mode, struct err *e);
 
 	/* Adds or (len 0) removes the slot of map @m; with @log writes are logged. */
-	int (*slot_set)(struct vm *vm, const struct as_map *m, bool remove, bool log, struct err *e);
+	int (*slot_set)(struct vm *vm, const struct as_map *m, bool remove, bool log,
+			struct err *e);
 	/* ORs pages written by vCPUs since the last call into @bitmap and clears the log. */
 	int (*slot_dirty)(struct vm *vm, const struct as_map *m, uint64_t *bitmap, struct err *e);
 
@@ -91,8 +94,9 @@ struct accel_ops {
 	 */
 	enum vcpu_stop (*vcpu_run)(struct vcpu *v);
 	/*
-	 * vcpu->state from the accelerator, and back.  While v->fresh (nothing was ever put, the vCPU
-	 * is as the accelerator made it) state_put may leave out what a reset state already has.
+	 * vcpu->state from the accelerator, and back.  While v->fresh (nothing was ever put, the
+	 * vCPU is as the accelerator made it) state_put may leave out what a reset state already
+	 * has.
 	 */
 	int (*state_get)(struct vcpu *v, struct err *e);
 	int (*state_put)(struct vcpu *v, struct err *e);
@@ -102,7 +106,9 @@ struct accel_ops {
 	/* Any thread: non-maskable interrupt.  Optional. */
 	int (*vcpu_nmi)(struct vcpu *v, struct err *e);
 
-	/* State of the chips outside the vCPUs (PIC, IOAPIC, PIT, clock) in vm->chips.  Optional. */
+	/*
+	 * State of the chips outside the vCPUs (PIC, IOAPIC, PIT, clock) in vm->chips.  Optional.
+	 */
 	int (*chips_get)(struct vm *vm, struct err *e);
 	int (*chips_put)(struct vm *vm, struct err *e);
 

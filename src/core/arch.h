@@ -21,7 +21,7 @@ enum arch_activity {
 };
 
 struct arch {
-	const char *name; /* "x86", "arm64" */
+	const char *name;      /* "x86", "arm64" */
 	const char *long_name; /* as messages say it: "x86-64" */
 	unsigned max_vcpus;
 	size_t vcpu_state_size;

@@ -146,7 +146,8 @@ int as_map_ram(struct as *as, gpa_t base, struct ram *ram, uint64_t ram_off, uin
 	       struct err *e)
 {
 	const struct accel_ops *accel = as->vm->accel;
-	struct as_map m = {.base = base, .len = len, .kind = MAP_RAM, .ram = ram, .ram_off = ram_off};
+	struct as_map m = {
+		.base = base, .len = len, .kind = MAP_RAM, .ram = ram, .ram_off = ram_off};
 	struct flatview *v;
 	int rc;
 
@@ -372,7 +373,9 @@ bool as_is_ram(struct as *as, gpa_t pa, uint64_t n)
 	return true;
 }
 
-/* How many of @size bytes at @pa lie in the same map or the same hole; sets *m to the map or NULL. */
+/*
+ * How many of @size bytes at @pa lie in the same map or the same hole; sets *m to the map or NULL.
+ */
 static unsigned vcpu_piece(const struct flatview *v, gpa_t pa, unsigned size,
 			   const struct as_map **m)
 {
@@ -387,9 +390,8 @@ static unsigned vcpu_piece(const struct flatview *v, gpa_t pa, unsigned size,
 static enum io_result vcpu_nothing(struct as *as, gpa_t pa, unsigned size, bool write)
 {
 	atomic_fetch_add_explicit(&as->unmapped, 1, memory_order_relaxed);
-	TRACE(bus_unmapped, "%s of %u bytes at %s 0x%llx reaches nothing",
-	      write ? "write" : "read", size, as->kind == AS_PORTS ? "port" : "address",
-	      (unsigned long long)pa);
+	TRACE(bus_unmapped, "%s of %u bytes at %s 0x%llx reaches nothing", write ? "write" : "read",
+	      size, as->kind == AS_PORTS ? "port" : "address", (unsigned long long)pa);
 	return IO_UNMAPPED;
 }
 
@@ -511,7 +513,8 @@ int as_dirty_fetch(struct as *as, const struct as_map *m, uint64_t *bitmap, stru
 
 		if (got & mask) {
 			got = atomic_fetch_and_explicit(&m->ram->dirty[at / 64], ~mask,
-							memory_order_acquire) & mask;
+							memory_order_acquire) &
+			      mask;
 			for (; got; got &= got - 1) {
 				uint64_t q = p + (uint64_t)__builtin_ctzll(got) - bit;
 

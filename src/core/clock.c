@@ -12,7 +12,9 @@
 #include "core/clock.h"
 #include "core/vm.h"
 
-/* Timers fired in one go before other events get their turn; a period of 0 cannot starve the loop. */
+/*
+ * Timers fired in one go before other events get their turn; a period of 0 cannot starve the loop.
+ */
 #define FIRE_MAX 256u
 /* And in one step of a manual clock. */
 #define STEP_FIRE_MAX 1000000u

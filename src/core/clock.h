@@ -29,7 +29,7 @@ struct clock {
 	pthread_mutex_t lock;
 	bool manual;
 	bool running;
-	uint64_t offset; /* VM time = host time + offset while running, modulo 2^64 */
+	uint64_t offset;     /* VM time = host time + offset while running, modulo 2^64 */
 	uint64_t stopped_at; /* VM time while not running */
 	struct timerq queue;
 	struct loop_fd tfd; /* timerfd for the earliest timer */
@@ -41,7 +41,8 @@ struct timer {
 	void (*fn)(struct device *dev);
 };
 
-int clock_init(struct clock *c, struct vm *vm, struct loop *l, bool manual, struct err *e) MUST_CHECK;
+int clock_init(struct clock *c, struct vm *vm, struct loop *l, bool manual,
+	       struct err *e) MUST_CHECK;
 void clock_exit(struct clock *c);
 /* VM time in ns.  Any thread. */
 uint64_t clock_now(struct clock *c);

@@ -237,8 +237,7 @@ struct device *device_find(struct vm *vm, const char *id)
 {
 	struct list *pos;
 
-	list_for_each(pos, &vm->devices)
-	{
+	list_for_each(pos, &vm->devices) {
 		struct device *d = list_entry(pos, struct device, link);
 
 		if (!strcmp(d->id, id))
@@ -285,7 +284,8 @@ static unsigned piece_size(uint8_t sizes, uint64_t off, unsigned size)
 	return 0;
 }
 
-enum io_result device_read(struct device *d, unsigned io, uint64_t off, unsigned size, uint64_t *val)
+enum io_result device_read(struct device *d, unsigned io, uint64_t off, unsigned size,
+			   uint64_t *val)
 {
 	const struct io_ops *ops = &d->class->io[io];
 	unsigned piece = piece_size(ops->sizes, off, size);
@@ -314,7 +314,8 @@ enum io_result device_read(struct device *d, unsigned io, uint64_t off, unsigned
 	return IO_OK;
 }
 
-enum io_result device_write(struct device *d, unsigned io, uint64_t off, unsigned size, uint64_t val)
+enum io_result device_write(struct device *d, unsigned io, uint64_t off, unsigned size,
+			    uint64_t val)
 {
 	const struct io_ops *ops = &d->class->io[io];
 	unsigned piece = piece_size(ops->sizes, off, size);

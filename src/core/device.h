@@ -37,8 +37,8 @@ struct io_ops {
 	void (*write)(struct device *d, uint64_t off, unsigned size, uint64_t val);
 	uint8_t sizes;
 	enum as_kind space;
-	uint64_t len;	/* 0 ends the class's list of windows */
-	uint64_t base;	/* where it sits unless the board or the user says; 0: nowhere */
+	uint64_t len;  /* 0 ends the class's list of windows */
+	uint64_t base; /* where it sits unless the board or the user says; 0: nowhere */
 };
 
 enum prop_kind { PROP_U8, PROP_U16, PROP_U32, PROP_U64, PROP_BOOL, PROP_STRING, PROP_BACKEND };
@@ -48,22 +48,22 @@ struct prop {
 	const char *name, *help;
 	uint32_t off;
 	enum prop_kind kind;
-	uint64_t max;	      /* numbers: largest accepted, 0: whatever fits */
-	const char *dflt;     /* text form of the default; NULL: zero */
-	const char *backend;  /* PROP_BACKEND: "chardev", ... */
+	uint64_t max;	     /* numbers: largest accepted, 0: whatever fits */
+	const char *dflt;    /* text form of the default; NULL: zero */
+	const char *backend; /* PROP_BACKEND: "chardev", ... */
 };
-#define PROP_KIND_(x)                                                                              \
+#define PROP_KIND_(x) \
 	_Generic((x), bool: PROP_BOOL, uint8_t: PROP_U8, uint16_t: PROP_U16, uint32_t: PROP_U32,   \
 		 uint64_t: PROP_U64, char *: PROP_STRING)
-#define PROP(type, member, help_text, ...)                                                         \
-	{                                                                                          \
-		.name = #member, .help = (help_text), .off = offsetof(type, member),               \
-		.kind = PROP_KIND_(((type *)0)->member), __VA_ARGS__                               \
+#define PROP(type, member, help_text, ...)                                           \
+	{                                                                            \
+		.name = #member, .help = (help_text), .off = offsetof(type, member), \
+		.kind = PROP_KIND_(((type *)0)->member), __VA_ARGS__                 \
 	}
-#define PROP_BACK(type, member, backend_kind, help_text)                                           \
-	{                                                                                          \
-		.name = #member, .help = (help_text), .off = offsetof(type, member),               \
-		.kind = PROP_BACKEND, .backend = (backend_kind)                                    \
+#define PROP_BACK(type, member, backend_kind, help_text)                             \
+	{                                                                            \
+		.name = #member, .help = (help_text), .off = offsetof(type, member), \
+		.kind = PROP_BACKEND, .backend = (backend_kind)                      \
 	}
 
 struct device_class {
@@ -78,11 +78,11 @@ struct device_class {
 	bool user;			 /* may be added with --device */
 	struct io_ops io[DEVICE_IO_MAX];
 	unsigned n_irqs;
-	int (*init)(struct device *d, struct err *e); /* host side: timers, back ends */
-	void (*reset)(struct device *d);	      /* after state_reset; optional */
+	int (*init)(struct device *d, struct err *e);	/* host side: timers, back ends */
+	void (*reset)(struct device *d);		/* after state_reset; optional */
 	int (*loaded)(struct device *d, struct err *e); /* after a load: checks what spans fields */
 	void (*quiesce)(struct device *d); /* stop producing work: the world is being stopped */
-	void (*resume)(struct device *d); /* the world goes on: take up what quiesce put down */
+	void (*resume)(struct device *d);  /* the world goes on: take up what quiesce put down */
 	/* A word from the user or the monitor, such as "power-button"; optional.  -EOPNOTSUPP. */
 	int (*command)(struct device *d, const char *word, struct err *e);
 	void (*exit)(struct device *d);
@@ -97,8 +97,8 @@ struct device {
 	struct irq irq[DEVICE_IRQ_MAX];
 	uint64_t io_base[DEVICE_IO_MAX]; /* DEVICE_NO_ADDR: not mapped */
 	bool inited;
-	_Atomic uint64_t reads, writes;	  /* vCPU accesses */
-	_Atomic uint64_t guest_errors;	  /* see guest_err */
+	_Atomic uint64_t reads, writes; /* vCPU accesses */
+	_Atomic uint64_t guest_errors;	/* see guest_err */
 	struct ratelimit guest_err_limit;
 };
 
@@ -131,8 +131,10 @@ void device_unlock(struct device *d);
  * One access of a vCPU or the script to window @io, at @off, of 1 to 8 bytes.  Splits by .sizes and
  * takes the lock.  The value of a read is zero-extended.
  */
-enum io_result device_read(struct device *d, unsigned io, uint64_t off, unsigned size, uint64_t *val);
-enum io_result device_write(struct device *d, unsigned io, uint64_t off, unsigned size, uint64_t val);
+enum io_result device_read(struct device *d, unsigned io, uint64_t off, unsigned size,
+			   uint64_t *val);
+enum io_result device_write(struct device *d, unsigned io, uint64_t off, unsigned size,
+			    uint64_t val);
 
 /* The guest did what no correct guest does: counted, traced, logged at most once a second. */
 void guest_err(struct device *d, const char *fmt, ...) PRINTF_LIKE(2, 3);

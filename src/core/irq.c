@@ -24,7 +24,8 @@ void irqchip_exit(struct irqchip *c)
 int irq_connect(struct irqchip *c, unsigned pin, struct irq *out, struct err *e)
 {
 	if (pin >= IRQ_PINS)
-		return err_set(e, -EINVAL, "interrupt %u does not exist (0 to %u)", pin, IRQ_PINS - 1);
+		return err_set(e, -EINVAL, "interrupt %u does not exist (0 to %u)", pin,
+			       IRQ_PINS - 1);
 	if (c->sources[pin] == 64)
 		return err_set(e, -ENOSPC, "interrupt %u has 64 devices already", pin);
 	*out = (struct irq){.chip = c, .pin = (uint16_t)pin, .source = c->sources[pin]++};

@@ -37,7 +37,8 @@ struct irqchip_ops {
 	void (*set)(struct irqchip *c, unsigned pin, bool level);
 	/* Delivers a message.  Any thread. */
 	void (*msi)(struct irqchip *c, const struct msi *m);
-	/* Routes a descriptor to a pin or (m != NULL) a message: a write to @fd raises it. Optional. */
+	/* Routes a descriptor to a pin or (m != NULL) a message: a write to @fd raises it.
+	 * Optional. */
 	int (*irqfd)(struct irqchip *c, unsigned pin, const struct msi *m, int fd, bool add,
 		     struct err *e);
 };
@@ -45,7 +46,7 @@ struct irqchip_ops {
 struct irqchip {
 	const struct irqchip_ops *ops;
 	struct vm *vm;
-	pthread_mutex_t lock; /* leaf */
+	pthread_mutex_t lock;	     /* leaf */
 	uint64_t asserted[IRQ_PINS]; /* by pin: sources that assert it */
 	uint8_t sources[IRQ_PINS];   /* by pin: how many were connected */
 };

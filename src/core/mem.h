@@ -42,15 +42,16 @@ enum ram_backing {
 };
 
 /*
- * A block of host memory that is guest memory.  Owned by the struct vm it was made for; freed with it.
+ * A block of host memory that is guest memory.  Owned by the struct vm it was made for; freed with
+ * it.
  */
 struct ram {
 	char name[24];
 	uint8_t *host;
-	uint64_t size;	     /* multiple of GUEST_PAGE */
-	uint64_t host_page;  /* size of the pages behind it, in bytes */
-	int fd;		     /* memfd or hugetlb memfd, -1 for anonymous */
-	bool rom;	     /* the guest reads it and cannot write it */
+	uint64_t size;	    /* multiple of GUEST_PAGE */
+	uint64_t host_page; /* size of the pages behind it, in bytes */
+	int fd;		    /* memfd or hugetlb memfd, -1 for anonymous */
+	bool rom;	    /* the guest reads it and cannot write it */
 	_Atomic bool logging;
 	_Atomic uint64_t *dirty; /* one bit a GUEST_PAGE: written by Lodge itself while logging */
 	struct ram *next;
@@ -88,8 +89,8 @@ struct as {
 	enum as_kind kind;
 	pthread_mutex_t lock; /* writers only */
 	_Atomic(struct flatview *) view;
-	struct flatview *retired; /* old views, under lock */
-	uint64_t slots_used[8];	  /* bitmap of accelerator slots, under lock */
+	struct flatview *retired;  /* old views, under lock */
+	uint64_t slots_used[8];	   /* bitmap of accelerator slots, under lock */
 	_Atomic uint64_t unmapped; /* vCPU accesses that reached nothing */
 };
 
@@ -105,11 +106,12 @@ void as_reclaim(struct as *as);
 int as_map_ram(struct as *as, gpa_t base, struct ram *ram, uint64_t ram_off, uint64_t len,
 	       struct err *e) MUST_CHECK;
 /* Maps I/O window @io of @dev at @base; same errors. */
-int as_map_io(struct as *as, gpa_t base, struct device *dev, unsigned io,
-	      struct err *e) MUST_CHECK;
+int as_map_io(struct as *as, gpa_t base, struct device *dev, unsigned io, struct err *e) MUST_CHECK;
 /* Takes away the map that starts at @base.  -ENOENT. */
 int as_unmap(struct as *as, gpa_t base, struct err *e);
-/* Calls @fn for every map, lowest first, over one consistent view; stops when it returns non-zero. */
+/*
+ * Calls @fn for every map, lowest first, over one consistent view; stops when it returns non-zero.
+ */
 int as_for_each(struct as *as, int (*fn)(const struct as_map *m, void *arg), void *arg);
 
 /* DMA and loaders.  All or nothing is not promised: bytes before a hole are transferred. */
@@ -145,6 +147,7 @@ enum io_result as_vcpu_write(struct as *as, gpa_t pa, const void *data, unsigned
  */
 int as_dirty_start(struct as *as, struct err *e) MUST_CHECK;
 void as_dirty_stop(struct as *as);
-int as_dirty_fetch(struct as *as, const struct as_map *m, uint64_t *bitmap, struct err *e) MUST_CHECK;
+int as_dirty_fetch(struct as *as, const struct as_map *m, uint64_t *bitmap,
+		   struct err *e) MUST_CHECK;
 
 #endif

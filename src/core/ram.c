@@ -76,8 +76,9 @@ static int ram_map_fd(struct ram *r, bool huge, struct err *e)
 		r->host = NULL;
 		if (!huge)
 			return err_errno(e, -errno, "cannot map %s", r->name);
-		err_errno(e, -errno, "cannot map %s: it needs %llu huge pages of 2 MiB, %ld are free",
-			  r->name, (unsigned long long)(r->size / HUGE_2M), hugepages_free());
+		err_errno(e, -errno,
+			  "cannot map %s: it needs %llu huge pages of 2 MiB, %ld are free", r->name,
+			  (unsigned long long)(r->size / HUGE_2M), hugepages_free());
 		return err_hint(e, "reserve some: sysctl vm.nr_hugepages=N");
 	}
 	r->host_page = huge ? HUGE_2M : GUEST_PAGE;

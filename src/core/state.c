@@ -232,12 +232,13 @@ static int check_value(const struct state_table *t, const struct field *f, unsig
 				rc = check_uint(t, f, p, e);
 		}
 		if (!p)
-			return err_set(e, -EINVAL, "%s.%s: its size is not a whole number of elements",
-				       t->name, f->name);
+			return err_set(e, -EINVAL,
+				       "%s.%s: its size is not a whole number of elements", t->name,
+				       f->name);
 	}
 	if (!rc && !f->count_off && *n != elems(f))
-		return err_set(e, -EINVAL, "%s.%s has %llu elements instead of %u", t->name, f->name,
-			       (unsigned long long)*n, elems(f));
+		return err_set(e, -EINVAL, "%s.%s has %llu elements instead of %u", t->name,
+			       f->name, (unsigned long long)*n, elems(f));
 	return rc;
 }
 
@@ -252,7 +253,8 @@ static unsigned counter_of(const struct state_table *t, const struct field *f)
 
 #define FIELDS_MAX 128u
 
-static int check_fields(const struct state_table *t, unsigned version, struct cursor c, struct err *e)
+static int check_fields(const struct state_table *t, unsigned version, struct cursor c,
+			struct err *e)
 {
 	bool seen[FIELDS_MAX] = {false};
 	uint64_t count[FIELDS_MAX] = {0}, first[FIELDS_MAX] = {0};
@@ -282,8 +284,8 @@ static int check_fields(const struct state_table *t, unsigned version, struct cu
 		if (!seen[k] && f->since <= version)
 			return err_set(e, -EINVAL, "%s.%s is missing", t->name, f->name);
 		if (seen[k] && f->count_off && count[k] != first[counter_of(t, f)])
-			return err_set(e, -EINVAL, "%s.%s: %llu elements, but %s says %llu", t->name,
-				       f->name, (unsigned long long)count[k],
+			return err_set(e, -EINVAL, "%s.%s: %llu elements, but %s says %llu",
+				       t->name, f->name, (unsigned long long)count[k],
 				       t->fields[counter_of(t, f)].name,
 				       (unsigned long long)first[counter_of(t, f)]);
 	}
@@ -294,7 +296,8 @@ int state_check(const struct state_table *t, unsigned version, const void *data,
 		struct err *e)
 {
 	if (version > t->version)
-		return err_set(e, -EINVAL, "%s: saved by a newer Lodge (version %u, this one knows %u)",
+		return err_set(e, -EINVAL,
+			       "%s: saved by a newer Lodge (version %u, this one knows %u)",
 			       t->name, version, t->version);
 	return check_fields(t, version, (struct cursor){data, len}, e);
 }
@@ -338,8 +341,8 @@ static void commit(const struct state_table *t, void *obj, struct cursor c)
 	}
 }
 
-int state_load(const struct state_table *t, unsigned version, void *obj, const void *data, size_t len,
-	       struct err *e)
+int state_load(const struct state_table *t, unsigned version, void *obj, const void *data,
+	       size_t len, struct err *e)
 {
 	int rc = state_check(t, version, data, len, e);
 
@@ -418,7 +421,8 @@ void state_random(const struct state_table *t, void *obj, uint64_t (*next)(void 
 			else if (f->kind == FIELD_BOOL)
 				uint_put(p, 1, v & 1);
 			else
-				uint_put(p, f->elem, f->max && f->max != UINT64_MAX ? v % (f->max + 1) : v);
+				uint_put(p, f->elem,
+					 f->max && f->max != UINT64_MAX ? v % (f->max + 1) : v);
 		}
 	}
 }

@@ -117,7 +117,8 @@ static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
 			vm_request(v->vm, VM_EVENT_OFF, 0, "the guest halted for good");
 		break;
 	case VCPU_BROKEN:
-		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index, "cpu%u: %s", v->index, v->broken.msg);
+		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index, "cpu%u: %s", v->index,
+			   v->broken.msg);
 		break;
 	case VCPU_DEBUG:
 		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index,
@@ -175,7 +176,8 @@ int vcpu_thread_start(struct vcpu *v, struct err *e)
 		return err_nomem(e, v->vm->arch->vcpu_state_size, "the state of a vCPU");
 	v->fresh = true;
 	atomic_store(&v->requests, VCPU_REQ_PARK);
-	rc = fault_hit("pthread_create") ? EAGAIN : pthread_create(&v->thread, NULL, vcpu_thread, v);
+	rc = fault_hit("pthread_create") ? EAGAIN
+					 : pthread_create(&v->thread, NULL, vcpu_thread, v);
 	if (rc) {
 		err_errno(e, -rc, "cannot start the thread of cpu%u", v->index);
 		err_kind(e, ERR_HOST);

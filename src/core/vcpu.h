@@ -15,26 +15,26 @@
 #include "core/accel.h"
 
 /* Exits to user space, by reason, for --stats and the progress watcher. */
-#define EXIT_STATS(X)                                                                              \
-	X(PIO_READ, "pio-read")                                                                    \
-	X(PIO_WRITE, "pio-write")                                                                  \
-	X(MMIO_READ, "mmio-read")                                                                  \
-	X(MMIO_WRITE, "mmio-write")                                                                \
-	X(HLT, "hlt")                                                                              \
-	X(INTR, "interrupted")                                                                     \
-	X(MSR, "msr")                                                                              \
-	X(IRQ_WINDOW, "irq-window")                                                                \
-	X(EOI, "ioapic-eoi")                                                                       \
-	X(SYSTEM, "system-event")                                                                  \
-	X(DIRTY, "dirty-ring-full")                                                                \
-	X(DEBUG, "debug")                                                                          \
-	X(SHUTDOWN, "shutdown")                                                                    \
+#define EXIT_STATS(X)               \
+	X(PIO_READ, "pio-read")     \
+	X(PIO_WRITE, "pio-write")   \
+	X(MMIO_READ, "mmio-read")   \
+	X(MMIO_WRITE, "mmio-write") \
+	X(HLT, "hlt")               \
+	X(INTR, "interrupted")      \
+	X(MSR, "msr")               \
+	X(IRQ_WINDOW, "irq-window") \
+	X(EOI, "ioapic-eoi")        \
+	X(SYSTEM, "system-event")   \
+	X(DIRTY, "dirty-ring-full") \
+	X(DEBUG, "debug")           \
+	X(SHUTDOWN, "shutdown")     \
 	X(OTHER, "other")
 enum exit_stat {
 #define X(id, name) EXIT_STAT_##id,
 	EXIT_STATS(X)
 #undef X
-	EXIT_STAT_COUNT
+		EXIT_STAT_COUNT
 };
 extern const char *const exit_stat_name[EXIT_STAT_COUNT];
 
@@ -54,11 +54,11 @@ struct vcpu {
 	_Atomic bool in_run; /* inside accel->vcpu_run */
 	/* Under vm->lock. */
 	bool parked, ready, gone, halted;
-	int init_code; /* result of vcpu_init */
+	int init_code;		/* result of vcpu_init */
 	struct vcpu_call *call; /* queue */
 	/* This thread only. */
-	void *accel; /* accelerator's own */
-	void *state; /* arch->vcpu_state_size bytes */
+	void *accel;  /* accelerator's own */
+	void *state;  /* arch->vcpu_state_size bytes */
 	bool fresh;   /* no state was put yet */
 	bool resumed; /* set by core when the vCPU comes out of a park; the accelerator clears it */
 	struct err broken;

@@ -183,8 +183,7 @@ static void resume_all(struct vm *vm)
 {
 	struct list *pos;
 
-	list_for_each(pos, &vm->devices)
-	{
+	list_for_each(pos, &vm->devices) {
 		struct device *d = list_entry(pos, struct device, link);
 
 		if (!d->class->resume)
@@ -227,8 +226,7 @@ static void quiesce_all(struct vm *vm)
 {
 	struct list *pos;
 
-	list_for_each(pos, &vm->devices)
-	{
+	list_for_each(pos, &vm->devices) {
 		struct device *d = list_entry(pos, struct device, link);
 
 		if (!d->class->quiesce)
@@ -298,8 +296,8 @@ void vm_free(struct vm *vm)
 	free(vm);
 }
 
-int vm_add_backend(struct vm *vm, const char *kind, const char *id, void *ptr, void (*free_fn)(void *),
-		   struct err *e)
+int vm_add_backend(struct vm *vm, const char *kind, const char *id, void *ptr,
+		   void (*free_fn)(void *), struct err *e)
 {
 	struct backend *b;
 

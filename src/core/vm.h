@@ -31,12 +31,12 @@ enum vm_phase { VM_NEW, VM_READY, VM_RUNNING, VM_PAUSED, VM_STOPPED };
 /* What a guest, a device, a vCPU or the user asked for. */
 enum vm_event {
 	VM_EVENT_NONE,
-	VM_EVENT_OFF,	   /* power off: ACPI S5, PSCI, the last vCPU halted for good */
-	VM_EVENT_RESET,	   /* reboot */
-	VM_EVENT_CRASH,	   /* triple fault */
-	VM_EVENT_PANIC,	   /* guest says it panicked */
-	VM_EVENT_BROKEN,   /* a vCPU cannot go on */
-	VM_EVENT_EXIT,	   /* end Lodge with .code (debug-exit, C-a x, signal, timeout) */
+	VM_EVENT_OFF,	 /* power off: ACPI S5, PSCI, the last vCPU halted for good */
+	VM_EVENT_RESET,	 /* reboot */
+	VM_EVENT_CRASH,	 /* triple fault */
+	VM_EVENT_PANIC,	 /* guest says it panicked */
+	VM_EVENT_BROKEN, /* a vCPU cannot go on */
+	VM_EVENT_EXIT,	 /* end Lodge with .code (debug-exit, C-a x, signal, timeout) */
 };
 
 struct vm_request {
@@ -72,7 +72,8 @@ struct vm {
 	struct as mem;	 /* guest-physical */
 	struct as ports; /* x86 I/O ports */
 	struct ram *rams;
-	struct irqchip *irqchip; /* set by accel->irqchip_init, freed by vm_exit of the accelerator */
+	struct irqchip
+		*irqchip; /* set by accel->irqchip_init, freed by vm_exit of the accelerator */
 	struct list devices;
 	struct backend *backends;
 	struct vcpu *vcpus;
@@ -87,14 +88,16 @@ struct vm {
 	struct vm_request request; /* first one wins until taken */
 	struct loop_post request_post;
 
-	/* Board: puts boot images and vCPUs to where they start.  World stopped, devices are reset. */
+	/*
+	 * Board: puts boot images and vCPUs to where they start.  World stopped, devices are reset.
+	 */
 	int (*board_reset)(struct vm *vm, struct err *e);
 	void (*board_exit)(struct vm *vm);
 	void *board;
 	/* The owner's handler of requests, on the loop's thread. */
 	void (*on_request)(struct vm *vm, const struct vm_request *r, void *arg);
 	void *on_request_arg;
-	uint64_t started_ns; /* host time of the first vm_run */
+	uint64_t started_ns;		/* host time of the first vm_run */
 	_Atomic uint64_t console_bytes; /* guest output seen, for the progress watcher */
 };
 
@@ -106,8 +109,9 @@ struct vm_options {
 	unsigned n_vcpus;
 	struct vm_topology topology; /* all 0: n_vcpus sockets of one core */
 	/*
-	 * What the board and the accelerator have to agree on beyond the interfaces of core: a struct of
-	 * arch/<name>, such as struct arm64_config; borrowed, or NULL where there is none.
+	 * What the board and the accelerator have to agree on beyond the interfaces of core: a
+	 * struct of arch/<name>, such as struct arm64_config; borrowed, or NULL where there is
+	 * none.
 	 */
 	const void *arch_config;
 	const char *accel_arg; /* for the accelerator: the script of "script"; borrowed, or NULL */
@@ -132,9 +136,11 @@ void vm_free(struct vm *vm);
 void vm_request(struct vm *vm, enum vm_event event, int code, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
 
-/* Registers a back end; the VM owns it from here and frees it after the devices. -EEXIST, -ENOMEM. */
-int vm_add_backend(struct vm *vm, const char *kind, const char *id, void *ptr, void (*free_fn)(void *),
-		   struct err *e) MUST_CHECK;
+/*
+ * Registers a back end; the VM owns it from here and frees it after the devices. -EEXIST, -ENOMEM.
+ */
+int vm_add_backend(struct vm *vm, const char *kind, const char *id, void *ptr,
+		   void (*free_fn)(void *), struct err *e) MUST_CHECK;
 void *vm_find_backend(struct vm *vm, const char *kind, const char *id);
 
 /*

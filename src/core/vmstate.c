@@ -58,8 +58,7 @@ int vm_save_state(struct vm *vm, struct strbuf *out, struct err *e)
 	int rc = 0;
 
 	BUG_ON(vm->phase == VM_RUNNING);
-	list_for_each(pos, &vm->devices)
-	{
+	list_for_each(pos, &vm->devices) {
 		struct device *d = list_entry(pos, struct device, link);
 
 		if (d->class->unmigratable)
@@ -81,8 +80,7 @@ int vm_save_state(struct vm *vm, struct strbuf *out, struct err *e)
 	}
 	if (rc)
 		return rc;
-	list_for_each(pos, &vm->devices)
-	{
+	list_for_each(pos, &vm->devices) {
 		struct device *d = list_entry(pos, struct device, link);
 
 		if (!d->class->state)
@@ -200,7 +198,8 @@ static int walk(struct vm *vm, const uint8_t *p, size_t left, bool do_commit, st
 			rc = find_object(vm, &s, &time, &obj, &t, &dev, e);
 		for (unsigned i = 0; i < n && !rc; i++)
 			if (seen[i] == obj)
-				rc = err_set(e, -EEXIST, "section %s \"%s\" is there twice", s.name, s.id);
+				rc = err_set(e, -EEXIST, "section %s \"%s\" is there twice", s.name,
+					     s.id);
 		if (rc)
 			break;
 		if (n == sections_expected(vm)) {
@@ -219,7 +218,8 @@ static int walk(struct vm *vm, const uint8_t *p, size_t left, bool do_commit, st
 			device_unlock(dev);
 	}
 	if (!rc && n != sections_expected(vm))
-		rc = err_set(e, -EINVAL, "the saved state has %u of %u sections", n, sections_expected(vm));
+		rc = err_set(e, -EINVAL, "the saved state has %u of %u sections", n,
+			     sections_expected(vm));
 	if (!rc && do_commit)
 		clock_set(&vm->clock, time.now);
 	free(seen);
@@ -241,8 +241,7 @@ int vm_load_state(struct vm *vm, const void *data, size_t len, struct err *e)
 		rc = vm->accel->chips_put(vm, e);
 	if (rc)
 		return rc;
-	list_for_each(pos, &vm->devices)
-	{
+	list_for_each(pos, &vm->devices) {
 		struct device *d = list_entry(pos, struct device, link);
 
 		if (!d->class->loaded)

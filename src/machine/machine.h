@@ -45,7 +45,8 @@ struct machine_type {
 	const char *name, *help;
 	const struct arch *arch;
 	/* Builds everything up to READY.  On error the VM is freed. */
-	int (*build)(const struct machine_config *c, struct loop *l, struct vm **out, struct err *e);
+	int (*build)(const struct machine_config *c, struct loop *l, struct vm **out,
+		     struct err *e);
 	/* ACPI power button, or its like; 0 if the guest will be told. */
 	int (*power_button)(struct vm *vm, struct err *e);
 };

@@ -60,7 +60,8 @@ static int check_cpus(const cpu_set_t *set, const cpu_set_t *allowed, struct err
 {
 	for (int i = 0; i < CPU_SETSIZE; i++)
 		if (CPU_ISSET(i, set) && !CPU_ISSET(i, allowed))
-			return err_set(e, -EINVAL, "host CPU %d does not exist or is not ours to use", i);
+			return err_set(e, -EINVAL,
+				       "host CPU %d does not exist or is not ours to use", i);
 	return 0;
 }
 

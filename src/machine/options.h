@@ -21,6 +21,7 @@ int machine_add_device(struct vm *vm, const char *spec, struct err *e) MUST_CHEC
  * Fills in what the user left open so that sockets × cores × threads is the number of CPUs; an
  * error names the product that does not fit.
  */
-int machine_topology(const struct machine_config *c, struct vm_topology *t, struct err *e) MUST_CHECK;
+int machine_topology(const struct machine_config *c, struct vm_topology *t,
+		     struct err *e) MUST_CHECK;
 
 #endif

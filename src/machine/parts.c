@@ -81,8 +81,8 @@ int machine_check(const struct machine_config *c, const struct arch *arch, uint6
 		return err_kind(e, ERR_USAGE);
 	}
 	if (c->numa_nodes > MACHINE_NODES || (c->numa_nodes > 1 && c->numa_nodes > c->cpus)) {
-		err_set(e, -EINVAL, "--numa %u: a VM with %u CPUs has at most %u nodes", c->numa_nodes,
-			c->cpus, MIN(c->cpus, MACHINE_NODES));
+		err_set(e, -EINVAL, "--numa %u: a VM with %u CPUs has at most %u nodes",
+			c->numa_nodes, c->cpus, MIN(c->cpus, MACHINE_NODES));
 		return err_kind(e, ERR_USAGE);
 	}
 	return 0;
@@ -114,7 +114,8 @@ unsigned machine_node_memory(const struct machine_config *c, const struct machin
 		dimm[i] = i == nodes - 1 ? total - each * (nodes - 1) : each;
 	for (unsigned i = 0; i < n_ram; i++)
 		for (uint64_t at = 0; at < ram[i].len;) {
-			uint64_t len = node == nodes - 1 ? ram[i].len - at : MIN(left, ram[i].len - at);
+			uint64_t len =
+				node == nodes - 1 ? ram[i].len - at : MIN(left, ram[i].len - at);
 
 			if (len)
 				out[n++] = (struct acpi_node_memory){

@@ -1,5 +1,6 @@
 /*
- * machine/parts.h - what boards of every architecture do in the same way: chips, serial ports, NUMA.
+ * machine/parts.h - what boards of every architecture do in the same way: chips, serial ports,
+ * NUMA.
  */
 #ifndef LODGE_MACHINE_PARTS_H
 #define LODGE_MACHINE_PARTS_H
@@ -12,9 +13,9 @@
 /* A chip of the board: it must be in devices.def. */
 struct machine_chip {
 	const char *class;
-	const char *id;	    /* NULL: made from the class */
-	uint64_t base;	    /* of window 0; 0: where the class says */
-	uint32_t irq;	    /* GSI of wire 0, or MACHINE_NO_IRQ */
+	const char *id;	     /* NULL: made from the class */
+	uint64_t base;	     /* of window 0; 0: where the class says */
+	uint32_t irq;	     /* GSI of wire 0, or MACHINE_NO_IRQ */
 	const char *chardev; /* name of the back end for its "chardev" property, or NULL */
 };
 
@@ -48,8 +49,8 @@ struct machine_ram {
 };
 
 /*
- * Deals the RAM out to the nodes: @out gets at most @n_ram + nodes - 1 ranges, @dimm[] (if not NULL)
- * the bytes of each node.  Returns the number of ranges.
+ * Deals the RAM out to the nodes: @out gets at most @n_ram + nodes - 1 ranges, @dimm[] (if not
+ * NULL) the bytes of each node.  Returns the number of ranges.
  */
 unsigned machine_node_memory(const struct machine_config *c, const struct machine_ram *ram,
 			     unsigned n_ram, struct acpi_node_memory *out, uint64_t *dimm);

@@ -9,7 +9,8 @@ static struct accel_ops real_time;
 static struct vm *vm_with_real_time(void)
 {
 	struct err e = ERR_INIT;
-	struct vm_options o = {.name = "fake", .arch = &fake_arch, .accel = &real_time, .n_vcpus = 1};
+	struct vm_options o = {
+		.name = "fake", .arch = &fake_arch, .accel = &real_time, .n_vcpus = 1};
 	struct vm *vm;
 
 	real_time = fake_accel;

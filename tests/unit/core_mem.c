@@ -61,7 +61,8 @@ static void maps_that_overlap_are_refused_with_both_named(void **state)
 	ram_at(vm, 0x1000, 0x2000, false);
 	assert_int_equal(ram_new(vm, "second", 0x1000, RAM_ANON, &r, &e), 0);
 	assert_int_equal(as_map_ram(&vm->mem, 0x2000, r, 0, 0x1000, &e), -EEXIST);
-	assert_string_equal(e.msg, "second at address 0x2000-0x2fff would overlap ram at 0x1000-0x2fff");
+	assert_string_equal(e.msg,
+			    "second at address 0x2000-0x2fff would overlap ram at 0x1000-0x2fff");
 	assert_int_equal(as_map_ram(&vm->mem, 0x2001, r, 0, 0x1000, &e), -EINVAL);
 	assert_int_equal(as_map_ram(&vm->mem, UINT64_C(1) << 52, r, 0, 0x1000, &e), -E2BIG);
 	assert_int_equal(device_new(vm, &regs_class, "r", &d, &e), 0);
@@ -204,8 +205,9 @@ static void properties_are_checked_by_kind_and_range(void **state)
 	assert_int_equal(device_set(d, "irq", "5", &e), 0);
 	assert_int_equal(d->irq[0].pin, 5);
 	device_free(d);
-	assert_int_equal(device_new(vm, &regs_class, "a-name-that-is-far-too-long-for-a-device", &d, &e),
-			 -EINVAL);
+	assert_int_equal(
+		device_new(vm, &regs_class, "a-name-that-is-far-too-long-for-a-device", &d, &e),
+		-EINVAL);
 	fake_vm_free(vm);
 }
 

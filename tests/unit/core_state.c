@@ -5,7 +5,8 @@ struct inner {
 	uint8_t a;
 	uint32_t b;
 };
-static const struct field inner_fields[] = {FIELD(struct inner, a, .max = 9), FIELD(struct inner, b, )};
+static const struct field inner_fields[] = {FIELD(struct inner, a, .max = 9),
+					    FIELD(struct inner, b, )};
 static const struct state_table inner_table = STATE_TABLE("inner", 1, inner_fields);
 
 struct outer {
@@ -100,8 +101,10 @@ static void a_flipped_bit_never_breaks_a_bound(void **state)
 
 static void an_older_state_gets_reset_values_for_newer_fields(void **state)
 {
-	static const struct state_table old_table = {
-		.name = "outer", .version = 1, .fields = outer_fields, .n = ARRAY_LEN(outer_fields) - 1};
+	static const struct state_table old_table = {.name = "outer",
+						     .version = 1,
+						     .fields = outer_fields,
+						     .n = ARRAY_LEN(outer_fields) - 1};
 	struct outer a = {.u8 = 9}, b = {0};
 	struct strbuf s = {0};
 	struct err e = ERR_INIT;

@@ -92,7 +92,9 @@ static void a_vcpu_that_stops_for_good_reports_why(void **state)
 	static const struct {
 		enum vcpu_stop stop;
 		enum vm_event event;
-	} cases[] = {{VCPU_SHUTDOWN, VM_EVENT_CRASH}, {VCPU_HALTED, VM_EVENT_OFF}, {VCPU_BROKEN, VM_EVENT_BROKEN}};
+	} cases[] = {{VCPU_SHUTDOWN, VM_EVENT_CRASH},
+		     {VCPU_HALTED, VM_EVENT_OFF},
+		     {VCPU_BROKEN, VM_EVENT_BROKEN}};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {

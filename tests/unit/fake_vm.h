@@ -108,7 +108,8 @@ static void fake_vm_exit(struct vm *vm)
 		irqchip_exit(&fake.chip);
 }
 
-static int fake_slot_set(struct vm *vm, const struct as_map *m, bool remove, bool log, struct err *e)
+static int fake_slot_set(struct vm *vm, const struct as_map *m, bool remove, bool log,
+			 struct err *e)
 {
 	(void)vm;
 	(void)m;
@@ -167,7 +168,8 @@ static const struct accel_ops fake_accel = {
 static inline struct vm *fake_vm_new(unsigned n_vcpus)
 {
 	struct err e = ERR_INIT;
-	struct vm_options o = {.name = "fake", .arch = &fake_arch, .accel = &fake_accel, .n_vcpus = n_vcpus};
+	struct vm_options o = {
+		.name = "fake", .arch = &fake_arch, .accel = &fake_accel, .n_vcpus = n_vcpus};
 	struct vm *vm;
 
 	memset(&fake, 0, sizeof(fake));

@@ -112,9 +112,8 @@ static int add_serials(struct vm *vm, const struct machine_config *c, struct err
 	int rc = 0;
 
 	for (unsigned i = 0; i < MACHINE_SERIALS && !rc; i++) {
-		struct machine_chip com = {.class = "ns16550",
-					   .base = microvm_com[i].port,
-					   .irq = microvm_com[i].irq};
+		struct machine_chip com = {
+			.class = "ns16550", .base = microvm_com[i].port, .irq = microvm_com[i].irq};
 		char id[16];
 
 		if (!c->serial[i])

@@ -74,7 +74,6 @@ static int smbios_init(struct microvm *b, const struct acpi_node_memory *mem, un
 		.threads = b->topology.threads,
 		.dimm = dimm,
 		.n_dimms = machine_nodes(b->config),
-		.range = range,
 		.n_ranges = n_mem,
 	};
 	size_t len;
@@ -82,6 +81,7 @@ static int smbios_init(struct microvm *b, const struct acpi_node_memory *mem, un
 
 	for (unsigned i = 0; i < n_mem; i++)
 		range[i] = (struct smbios_range){mem[i].base, mem[i].len};
+	d.range = range;
 	/* As for ACPI; anchors are looked for from 0xf0000 on [DSP0134 §5.2.2]. */
 	rc = smbios_build(&d, GUEST_PAGE, &b->smbios, e);
 	if (rc)
