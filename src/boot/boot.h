@@ -3,8 +3,8 @@
  * the first vCPU starts.
  *
  * A boot image is recognised by content, never by name.  Opening it (boot/kernel.h) reads only its
- * headers; loading it (boot/x86/load.h) is separate and is done again at each reset, from the same
- * open file, so that between two loads nothing but this struct stays in memory.
+ * headers; loading it (boot/x86/load.h, boot/arm64/load.h) is separate and is done again at each
+ * reset, from the same open file, so that between two loads nothing but this struct stays in memory.
  */
 #ifndef LODGE_BOOT_BOOT_H
 #define LODGE_BOOT_BOOT_H
@@ -14,12 +14,17 @@
 #include "boot/unpack.h"
 #include "core/mem.h"
 
+/* The machine that the kernel is to start on; every other kernel is refused, by name. */
+enum boot_arch { BOOT_X86, BOOT_ARM64 };
+
 enum boot_format {
 	BOOT_FORMAT_BZIMAGE,   /* Linux x86 boot protocol ≥ 2.06 (Documentation/x86/boot.rst) */
-	BOOT_FORMAT_ELF64,     /* x86-64 vmlinux, with or without a PVH note */
+	BOOT_FORMAT_ELF64,     /* vmlinux; x86-64: with or without a PVH note */
 	BOOT_FORMAT_ELF32,     /* i386 ELF with a PVH note */
 	BOOT_FORMAT_MULTIBOOT, /* multiboot 1, ELF or with address fields */
 	BOOT_FORMAT_RAW,       /* flat real-mode binary; only by boot_image_open_raw */
+	BOOT_FORMAT_IMAGE,     /* Linux arm64 Image (Documentation/arch/arm64/booting.rst) */
+	BOOT_FORMAT_ZBOOT,     /* an Image in an EFI program that unpacks it */
 };
 
 /* Which way into the kernel the user asks for. */
@@ -53,7 +58,21 @@ struct boot_multiboot {
 	uint32_t header_addr, load_addr, load_end_addr, bss_end_addr, entry_addr;
 };
 
+/*
+ * The header of an arm64 Image, numbers checked: of the file itself, of what a zboot image holds, or
+ * of the first segment of a vmlinux, if there is one.
+ */
+struct boot_arm64_image {
+	uint64_t text_offset; /* from a multiple of 2 MiB */
+	uint64_t image_size;  /* bytes it needs there, bss included; 0 before Linux 3.17 */
+	unsigned page_kib;    /* 4, 16 or 64: needs a CPU with pages of that size; 0: not said */
+	/* BOOT_FORMAT_ZBOOT: the packed Image */
+	uint64_t payload_off, payload_len;
+	enum pack pack;
+};
+
 struct boot_image {
+	enum boot_arch arch;
 	enum boot_format format;
 	char what[160]; /* for messages and `lodge info`: "Linux 6.1.0-… bzImage, lz4, relocatable"
 			 */
@@ -66,8 +85,11 @@ struct boot_image {
 	bool pvh_unknown;
 	struct boot_bzimage bz;
 	struct boot_multiboot mb;
+	struct boot_arm64_image arm64;
 	gpa_t raw_addr;
-	gpa_t mem_end;	      /* end of what the kernel needs at its load address, bss included */
+	/* End of what the kernel needs at its load address, bss included.  Of an arm64 kernel that
+	 * goes wherever RAM is: counted from there. */
+	gpa_t mem_end;
 	uint32_t cmdline_max; /* longest command line, without its NUL */
 	uint64_t initrd_max;  /* highest address that an initrd may occupy */
 };

@@ -25,6 +25,7 @@
 #define NOTE_PHYS32_ENTRY 18u
 #define NOTES_MAX	  KIB(64) /* Linux has about 1 KiB of them */
 #define ADDR_MAX	  (UINT64_C(1) << 46)
+#define HIGH_HALF	  (UINT64_C(0xffff) << 48)
 
 static const struct {
 	uint16_t id;
@@ -84,9 +85,12 @@ static struct phdr phdr_get(const uint8_t *p, bool is64)
 static int add_segment(struct elf *elf, const struct phdr *h, uint64_t size, struct err *e)
 {
 	struct elf_segment s = {h->paddr, h->off, h->len, h->mem_len};
-	uint64_t file_end, mem_end;
+	bool high = elf->machine == ELF_ARM64 && (h->paddr & HIGH_HALF) == HIGH_HALF;
+	uint64_t file_end, mem_end, max = high ? ~HIGH_HALF : ADDR_MAX;
 	unsigned i;
 
+	if (high)
+		s.addr &= ~HIGH_HALF;
 	if (ADD_OVERFLOWS(h->off, h->len, &file_end) || file_end > size)
 		return err_set(
 			e, -EINVAL,
@@ -95,9 +99,12 @@ static int add_segment(struct elf *elf, const struct phdr *h, uint64_t size, str
 			(unsigned long long)size);
 	if (h->mem_len < h->len)
 		return err_set(e, -EINVAL, "has a segment with more bytes than memory for them");
-	if (ADD_OVERFLOWS(h->paddr, h->mem_len, &mem_end) || mem_end > ADDR_MAX)
+	if (ADD_OVERFLOWS(s.addr, h->mem_len, &mem_end) || mem_end > max)
 		return err_set(e, -EINVAL, "has a segment at the impossible address %#llx",
 			       (unsigned long long)h->paddr);
+	if (elf->n_segs && high != elf->high)
+		return err_set(e, -EINVAL, "has segments in both halves of the address space");
+	elf->high = high;
 	if (elf->n_segs == ELF_SEGMENTS_MAX)
 		return err_set(e, -EINVAL, "has more than %d segments", ELF_SEGMENTS_MAX);
 	for (i = elf->n_segs; i > 0 && elf->seg[i - 1].addr > s.addr; i--)
@@ -200,6 +207,8 @@ int elf_parse(struct elf *elf, const uint8_t *head, size_t n, uint64_t size, str
 	if (r)
 		return r;
 	elf->entry = physical_entry(entry, head + phoff, count, each, elf->is64);
+	if (elf->high)
+		elf->entry &= ~HIGH_HALF;
 	if (shoff && shoff < size) {
 		uint64_t sections = (uint64_t)le16_load(tail + 4) * le16_load(tail + 6);
 

@@ -8,6 +8,7 @@
 #include "core/mem.h"
 
 #define ELF_SEGMENTS_MAX 64
+#define ELF_ARM64	 183
 
 /* One PT_LOAD, by its physical address. */
 struct elf_segment {
@@ -27,6 +28,9 @@ struct elf {
 	unsigned n_notes;
 	uint64_t end;	       /* file offset behind the last segment and the section headers */
 	gpa_t lowest, highest; /* of the segments: first byte, byte behind the last */
+	/* arm64: the physical addresses are virtual ones of the upper half, which means nowhere in
+	 * particular; entry and addresses are their lower 48 bits. */
+	bool high;
 	bool program; /* it is meant for an operating system: has PT_INTERP, PT_DYNAMIC or PT_TLS */
 };
 

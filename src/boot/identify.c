@@ -25,7 +25,6 @@ static const struct mark {
 	{56, 4, "ARM\x64", "an arm64 Linux kernel (Image)", NULL, true},
 	{56, 4, "RSC\x05", "a RISC-V Linux kernel (Image)", NULL, true},
 	{0x24, 4, "\x18\x28\x6f\x01", "a 32-bit arm Linux kernel (zImage)", NULL, true},
-	{4, 4, "zimg", "an EFI zboot kernel image", NULL, false},
 	{0, 6, "070701", "a cpio archive (an initrd)", HINT_INITRD, false},
 	{0, 6, "070702", "a cpio archive (an initrd)", HINT_INITRD, false},
 	{0, 6, "070707", "a cpio archive (an initrd)", HINT_INITRD, false},
@@ -83,6 +82,27 @@ static const char *pe_machine(uint16_t m)
 	}
 }
 
+/* Linux for other architectures, by headers that are not at a fixed place or need a second look. */
+static bool identify_linux(const uint8_t *head, size_t n, enum boot_arch arch, struct identity *id)
+{
+	uint32_t pe;
+
+	if (at(head, n, 0, "MZ\0\0zimg", 8)) {
+		pe = n >= 64 ? le32_load(head + 60) : UINT32_MAX;
+		snprintf(id->what, sizeof(id->what), "an EFI zboot kernel image for %s",
+			 pe_machine(pe <= n && n - pe >= 6 ? le16_load(head + pe + 4) : 0));
+		id->foreign = true;
+		return true;
+	}
+	/* On x86 it was looked at before, and is something else that happens to look so. */
+	if (arch != BOOT_X86 && at(head, n, 0x1fe, "\x55\xaa", 2) && at(head, n, 0x202, "HdrS", 4)) {
+		set(id, "an x86 Linux kernel (bzImage)", NULL);
+		id->foreign = true;
+		return true;
+	}
+	return false;
+}
+
 /* MZ: an EFI or Windows program says more at the offset in its last header word. */
 static bool identify_pe(const uint8_t *head, size_t n, struct identity *id)
 {
@@ -104,7 +124,7 @@ static bool identify_pe(const uint8_t *head, size_t n, struct identity *id)
 	return true;
 }
 
-static bool identify_elf(const uint8_t *head, size_t n, struct identity *id)
+static bool identify_elf(const uint8_t *head, size_t n, enum boot_arch arch, struct identity *id)
 {
 	static const char *const types[] = {"file", "object file (a kernel module?)", "program",
 					    "program or shared library", "core dump"};
@@ -118,7 +138,7 @@ static bool identify_elf(const uint8_t *head, size_t n, struct identity *id)
 	snprintf(id->what, sizeof(id->what), "an ELF %s for %s",
 		 types[type < ARRAY_LEN(types) ? type : 0],
 		 elf_machine_name(machine, name, sizeof(name)));
-	id->foreign = machine != 62 && machine != 3;
+	id->foreign = arch == BOOT_X86 ? machine != 62 && machine != 3 : machine != 183;
 	return true;
 }
 
@@ -180,7 +200,8 @@ static bool identify_zeros(const uint8_t *head, size_t n, uint64_t size, struct 
 	return true;
 }
 
-void identify(const uint8_t *head, size_t n, uint64_t size, struct identity *id)
+void identify(const uint8_t *head, size_t n, uint64_t size, enum boot_arch arch,
+	      struct identity *id)
 {
 	*id = (struct identity){0};
 	for (size_t i = 0; i < ARRAY_LEN(marks); i++) {
@@ -196,7 +217,8 @@ void identify(const uint8_t *head, size_t n, uint64_t size, struct identity *id)
 		set(id, "an ext4 file system image", NULL);
 		return;
 	}
-	if (identify_pe(head, n, id) || identify_elf(head, n, id) || identify_script(head, n, id) ||
+	if (identify_linux(head, n, arch, id) || identify_pe(head, n, id) ||
+	    identify_elf(head, n, arch, id) || identify_script(head, n, id) ||
 	    identify_zeros(head, n, size, id) || identify_mbr(head, n, id) ||
 	    identify_text(head, n, id))
 		return;

@@ -22,15 +22,28 @@
 #define ET_EXEC	  2
 #define ET_DYN	  3
 
-#define ACCEPTED                                                                          \
-	"a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot kernel, each " \
-	"compressed or not"
+#define FOREIGN_HINT                                                                              \
+	"KVM runs guests of the host's own architecture; the software CPU translates x86-64, on "   \
+	"x86-64 only"
 
 #define RAW_MAX MIB(1) /* real mode reaches no higher */
 
 /* Where the kernel has no word to say about it (its default since 2.6.22, and its default). */
 #define CMDLINE_MAX 2047u
 #define INITRD_MAX  0x7fffffffu
+
+const char *boot_accepted(enum boot_arch arch)
+{
+	return arch == BOOT_X86 ? "a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot "
+				  "kernel, each compressed or not"
+				: "a kernel is an arm64 Linux Image, an EFI zboot image or an ELF "
+				  "vmlinux, each compressed or not";
+}
+
+static const char *this_machine(enum boot_arch arch)
+{
+	return arch == BOOT_X86 ? "this machine is x86-64" : "this machine is arm64";
+}
 
 /* "a gzip-compressed file", "an xz-compressed file". */
 static const char *packed_file(enum pack p, char *buf, size_t n)
@@ -42,21 +55,25 @@ static const char *packed_file(enum pack p, char *buf, size_t n)
 	return buf;
 }
 
-static int refuse(const uint8_t *head, size_t n, uint64_t size, enum pack outer, struct err *e)
+static int refuse(const struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
+		  struct err *e)
 {
+	const char *accepted = boot_accepted(img->arch);
 	char packed[48] = "";
 	struct identity id;
 
-	if (outer)
-		packed_file(outer, packed, sizeof(packed));
-	identify(head, n, size, &id);
+	if (img->outer)
+		packed_file(img->outer, packed, sizeof(packed));
+	identify(head, n, size, img->arch, &id);
 	if (!id.what[0])
 		err_set(e, -EINVAL, "is %s%snot a kernel: %s (it begins with %02x %02x %02x %02x)",
-			packed, outer ? " but " : "", ACCEPTED, head[0], n > 1 ? head[1] : 0,
+			packed, img->outer ? " but " : "", accepted, head[0], n > 1 ? head[1] : 0,
 			n > 2 ? head[2] : 0, n > 3 ? head[3] : 0);
 	else
-		err_set(e, -EINVAL, "is %s%s%s; %s", packed, outer ? " that holds " : "", id.what,
-			id.foreign ? "this machine is x86-64" : ACCEPTED);
+		err_set(e, -EINVAL, "is %s%s%s; %s", packed, img->outer ? " that holds " : "",
+			id.what, id.foreign ? this_machine(img->arch) : accepted);
+	if (id.foreign)
+		err_hint(e, "%s", FOREIGN_HINT);
 	if (id.hint)
 		err_hint(e, "%s", id.hint);
 	return -EINVAL;
@@ -104,12 +121,14 @@ static int recognise_elf(struct boot_image *img, const uint8_t *head, size_t n, 
 	if (img->elf.program && !img->pvh_unknown)
 		return err_set(
 			e, -EINVAL,
-			"is a program for an operating system (ELF), not a kernel; " ACCEPTED);
+			"is a program for an operating system (ELF), not a kernel; %s",
+			boot_accepted(BOOT_X86));
 	if (img->elf.is64 || img->pvh_unknown)
 		return 1;
 	return err_set(
 		e, -EINVAL,
-		"is a 32-bit ELF file with neither a PVH note nor a multiboot header; " ACCEPTED);
+		"is a 32-bit ELF file with neither a PVH note nor a multiboot header; %s",
+		boot_accepted(BOOT_X86));
 }
 
 int boot_recognise_plain(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
@@ -119,13 +138,17 @@ int boot_recognise_plain(struct boot_image *img, const uint8_t *head, size_t n, 
 
 	img->cmdline_max = CMDLINE_MAX;
 	img->initrd_max = INITRD_MAX;
+	if (img->arch == BOOT_ARM64) {
+		r = boot_recognise_arm64(img, head, n, size, src, e);
+		return r ? MIN(r, 0) : refuse(img, head, n, size, e);
+	}
 	r = boot_recognise_bzimage(img, head, n, size, src, e);
 	if (r == 0)
 		r = recognise_elf(img, head, n, size, src, e);
 	if (r == 0)
 		r = boot_recognise_multiboot(img, head, n, size, e);
 	if (r == 0)
-		return refuse(head, n, size, img->outer, e);
+		return refuse(img, head, n, size, e);
 	return r < 0 ? r : 0;
 }
 
@@ -141,11 +164,13 @@ static int recognise_packed(struct boot_image *img, const struct boot_src *src, 
 	if (r)
 		return r;
 	if (n == 0)
-		return err_set(e, -EINVAL, "is %s that holds nothing; " ACCEPTED,
-			       packed_file(img->outer, what, sizeof(what)));
+		return err_set(e, -EINVAL, "is %s that holds nothing; %s",
+			       packed_file(img->outer, what, sizeof(what)),
+			       boot_accepted(img->arch));
 	if (pack_recognise(head, n))
-		return err_set(e, -EINVAL, "is compressed twice (%s inside %s); " ACCEPTED,
-			       pack_name(pack_recognise(head, n)), pack_name(img->outer));
+		return err_set(e, -EINVAL, "is compressed twice (%s inside %s); %s",
+			       pack_name(pack_recognise(head, n)), pack_name(img->outer),
+			       boot_accepted(img->arch));
 	r = boot_recognise_plain(img, head, n, n < IDENTIFY_HEAD ? n : UNPACK_MAX, NULL, e);
 	if (r)
 		return r;
@@ -187,7 +212,7 @@ static int open_image(const char *path, struct boot_image **out, struct err *e)
 	return r;
 }
 
-int boot_image_open(const char *path, struct boot_image **out, struct err *e)
+int boot_image_open(const char *path, enum boot_arch arch, struct boot_image **out, struct err *e)
 {
 	struct boot_src src;
 	int r;
@@ -195,6 +220,7 @@ int boot_image_open(const char *path, struct boot_image **out, struct err *e)
 	r = open_image(path, out, e);
 	if (r)
 		return r;
+	(*out)->arch = arch;
 	src = boot_src_file(&(*out)->file);
 	r = boot_recognise(*out, &src, e);
 	if (r) {

@@ -7,14 +7,15 @@
 #include "boot/boot.h"
 
 /*
- * Opens and recognises the kernel at @path: reads its headers (and unpacks their first kilobytes),
+ * Opens and recognises the kernel at @path for a machine of @arch: reads its headers (and unpacks their first kilobytes),
  * not its contents.  Every error is one sentence "PATH: what the file is and what is accepted".
  * Main thread.  *@out is the caller's, to be freed with boot_image_close.
  */
-int boot_image_open(const char *path, struct boot_image **out, struct err *e) MUST_CHECK;
+int boot_image_open(const char *path, enum boot_arch arch, struct boot_image **out,
+		    struct err *e) MUST_CHECK;
 
 /*
- * Opens a flat real-mode binary that is to be loaded and entered at @addr (below 1 MiB).  No
+ * x86: opens a flat real-mode binary that is to be loaded and entered at @addr (below 1 MiB).  No
  * content is refused, except none.
  */
 int boot_image_open_raw(const char *path, gpa_t addr, struct boot_image **out,

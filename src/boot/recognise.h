@@ -7,7 +7,8 @@
 #include "boot/boot.h"
 
 /*
- * What boot_image_open does behind the opening: recognises @src and fills @img in, except .file.
+ * What boot_image_open does behind the opening: recognises @src for a machine of img->arch and fills
+ * @img in, except .file.
  * If @src is compressed as a whole, img->outer says how, and the rest describes what is inside.
  * Messages have no file name in front.
  */
@@ -26,5 +27,11 @@ int boot_recognise_bzimage(struct boot_image *img, const uint8_t *head, size_t n
 			   const struct boot_src *src, struct err *e) MUST_CHECK;
 int boot_recognise_multiboot(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
 			     struct err *e) MUST_CHECK;
+/* Image, zboot or ELF. */
+int boot_recognise_arm64(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,
+			 const struct boot_src *src, struct err *e) MUST_CHECK;
+
+/* "a kernel is …": the end of the sentence that refuses one. */
+const char *boot_accepted(enum boot_arch arch);
 
 #endif

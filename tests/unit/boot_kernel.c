@@ -20,7 +20,7 @@ static struct boot_image *open_bytes(const void *p, size_t n, struct err *e)
 	size_t skip = strlen(path) + 2;
 
 	*e = ERR_INIT;
-	if (boot_image_open(path, &img, e) == 0)
+	if (boot_image_open(path, BOOT_X86, &img, e) == 0)
 		return img;
 	assert_null(img);
 	assert_true(e->code < 0);
@@ -501,31 +501,31 @@ static void files_that_cannot_be_read_are_refused_with_the_reason(void **state)
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/missing", build_dir());
-	assert_int_equal(boot_image_open(path, &img, &e), -ENOENT);
+	assert_int_equal(boot_image_open(path, BOOT_X86, &img, &e), -ENOENT);
 	snprintf(msg, sizeof(msg), "%s: cannot open: No such file or directory", path);
 	assert_string_equal(e.msg, msg);
 	assert_null(img);
 
 	e = ERR_INIT;
-	assert_int_equal(boot_image_open(build_dir(), &img, &e), -EISDIR);
+	assert_int_equal(boot_image_open(build_dir(), BOOT_X86, &img, &e), -EISDIR);
 	snprintf(msg, sizeof(msg), "%s: is a directory", build_dir());
 	assert_string_equal(e.msg, msg);
 
 	e = ERR_INIT;
 	snprintf(path, sizeof(path), "%s", build_file("empty", "", 0));
-	assert_int_equal(boot_image_open(path, &img, &e), -EINVAL);
+	assert_int_equal(boot_image_open(path, BOOT_X86, &img, &e), -EINVAL);
 	snprintf(msg, sizeof(msg), "%s: is empty", path);
 	assert_string_equal(e.msg, msg);
 
 	e = ERR_INIT;
 	snprintf(path, sizeof(path), "%s/pipe", build_dir());
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(boot_image_open(path, &img, &e), -EINVAL);
+	assert_int_equal(boot_image_open(path, BOOT_X86, &img, &e), -EINVAL);
 	snprintf(msg, sizeof(msg), "%s: is a pipe", path);
 	assert_string_equal(e.msg, msg);
 
 	e = ERR_INIT;
-	assert_int_equal(boot_image_open("/dev/zero", &img, &e), -EINVAL);
+	assert_int_equal(boot_image_open("/dev/zero", BOOT_X86, &img, &e), -EINVAL);
 	assert_string_equal(e.msg, "/dev/zero: is a character device");
 }
 

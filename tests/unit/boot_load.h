@@ -49,7 +49,7 @@ static inline void bench_exit(struct bench *b)
 
 static inline void bench_kernel(struct bench *b, const struct blob *file)
 {
-	if (boot_image_open(build_file("kernel", file->p, file->n), &b->img, &b->e))
+	if (boot_image_open(build_file("kernel", file->p, file->n), BOOT_X86, &b->img, &b->e))
 		fail_msg("%s", b->e.msg);
 	b->p.image = b->img;
 }

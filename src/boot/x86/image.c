@@ -16,53 +16,9 @@
 
 #include "base/sys.h"
 #include "base/trace.h"
+#include "boot/copy.h"
 #include "boot/x86/kaslr.h"
 #include "boot/x86/load_impl.h"
-
-#define IOVS 32
-
-/* Reads bytes of the source straight into the memory at @addr. */
-static int put_from_src(struct boot_load *l, uint64_t off, gpa_t addr, uint64_t len, struct err *e)
-{
-	struct iovec iov[IOVS];
-	int n = as_iov(l->mem, addr, len, true, iov, IOVS), r = 0;
-
-	if (n < 0)
-		return err_set(e, n, "needs memory at %#llx, where the VM has none",
-			       (unsigned long long)addr);
-	for (int i = 0; i < n && !r; i++) {
-		r = boot_src_read(&l->src, off, iov[i].iov_base, iov[i].iov_len, e);
-		off += iov[i].iov_len;
-	}
-	return r;
-}
-
-static int put_zeros(struct boot_load *l, gpa_t addr, uint64_t len, struct err *e)
-{
-	if (len && as_fill(l->mem, addr, 0, len) != IO_OK)
-		return err_set(e, -EFAULT, "needs memory at %#llx, where the VM has none",
-			       (unsigned long long)addr);
-	return 0;
-}
-
-/* Segment by segment out of a file or a buffer. */
-static int put_segments(struct boot_load *l, const struct elf *elf, uint64_t shift, struct err *e)
-{
-	int r = 0;
-
-	for (unsigned i = 0; i < elf->n_segs && !r; i++) {
-		const struct elf_segment *s = &elf->seg[i];
-
-		TRACE(boot_segment, "%#llx: %llu bytes of the file, %llu in memory",
-		      (unsigned long long)(s->addr + shift), (unsigned long long)s->len,
-		      (unsigned long long)s->mem_len);
-		if (s->len)
-			r = put_from_src(l, s->off, s->addr + shift, s->len, e);
-		if (!r)
-			r = put_zeros(l, s->addr + shift + s->len, s->mem_len - s->len, e);
-	}
-	return r;
-}
 
 /* Where the file must be unpacked so that all segments move down or not at all; 0: there is no such
  * place. */
@@ -194,7 +150,7 @@ static int put_by_buffer(struct boot_load *l, uint64_t shift, struct err *e)
 		r = finish_payload(l, buf, &elf, e);
 	if (!r) {
 		l->src = boot_src_mem(buf, len);
-		r = put_segments(l, &elf, shift, e);
+		r = boot_copy_segments(l->mem, &l->src, &elf, shift, e);
 		l->src = file;
 	}
 	munmap(buf, len);
@@ -224,11 +180,13 @@ int boot_put_image(struct boot_load *l, struct err *e)
 	case BOOT_FORMAT_BZIMAGE:
 		if (l->direct)
 			return put_payload(l, e);
-		return put_from_src(l, img->bz.pm_off, l->base, img->bz.pm_len, e);
-	case BOOT_FORMAT_RAW: return put_from_src(l, 0, img->raw_addr, img->file.size, e);
+		return boot_copy(l->mem, l->base, &l->src, img->bz.pm_off, img->bz.pm_len, e);
+	case BOOT_FORMAT_RAW: return boot_copy(l->mem, img->raw_addr, &l->src, 0, img->file.size, e);
 	case BOOT_FORMAT_ELF64:
 	case BOOT_FORMAT_ELF32:
-	case BOOT_FORMAT_MULTIBOOT: return put_segments(l, &img->elf, 0, e);
+	case BOOT_FORMAT_MULTIBOOT: return boot_copy_segments(l->mem, &l->src, &img->elf, 0, e);
+	case BOOT_FORMAT_IMAGE:
+	case BOOT_FORMAT_ZBOOT: break;
 	}
 	return err_set(e, -EINVAL, "is of a format that cannot be loaded");
 }

@@ -9,14 +9,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #include "base/endian.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "base/trace.h"
-#include "boot/recognise.h"
+#include "boot/copy.h"
 #include "boot/x86/kaslr.h"
 #include "boot/x86/load_impl.h"
 
@@ -111,6 +110,8 @@ static int choose_way(struct boot_load *l, struct err *e)
 		l->entry = l->img->elf.entry;
 		return 0;
 	case BOOT_FORMAT_RAW: l->way = WAY_RAW; return 0;
+	case BOOT_FORMAT_IMAGE:
+	case BOOT_FORMAT_ZBOOT: break;
 	}
 	return err_set(e, -EINVAL, "is of a format that cannot be entered");
 }
@@ -138,11 +139,7 @@ static int check_kaslr(const struct boot_load *l, struct err *e)
 
 static uint64_t initrd_bytes(const struct boot_x86_params *p)
 {
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < p->n_initrds; i++)
-		sum = ALIGN_UP(sum, UINT64_C(4)) + p->initrd[i].size;
-	return sum;
+	return boot_initrds_len(p->initrd, p->n_initrds);
 }
 
 /* RAM below the hole that the machine keeps for tables. */
@@ -319,31 +316,6 @@ int boot_x86_check(const struct boot_x86_params *p, struct err *e)
 	return r ? err_prefix(e, "%s", p->image->file.path) : 0;
 }
 
-/*
- * A file that is compressed as a whole: unpacked to a buffer of address space, of which only what
- * is used costs memory, and recognised again, now knowing all of it.
- */
-static int unfold(struct boot_load *l, struct boot_image *inner, void **buf, struct err *e)
-{
-	const struct boot_image *outer = l->img;
-	size_t n;
-	int r;
-
-	*buf = sys_mmap(NULL, UNPACK_MAX, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (*buf == MAP_FAILED) {
-		*buf = NULL;
-		return err_nomem(e, UNPACK_MAX, "the unpacked kernel");
-	}
-	r = unpack(&l->src, 0, l->src.size, outer->outer, *buf, UNPACK_MAX, &n, e);
-	if (r)
-		return r;
-	l->src = boot_src_mem(*buf, n);
-	*inner = (struct boot_image){.file = outer->file};
-	l->img = inner;
-	return boot_recognise_plain(inner, *buf, n, n, &l->src, e);
-}
-
 static void find_entry(struct boot_load *l)
 {
 	const struct boot_image *img = l->img;
@@ -363,8 +335,10 @@ static int load_kernel(struct boot_load *l, struct boot_image *inner, struct err
 	int r = 0;
 
 	l->src = boot_src_file(&l->img->file);
-	if (l->img->outer)
-		r = unfold(l, inner, &buf, e);
+	if (l->img->outer) {
+		r = boot_unfold(l->img, &l->src, inner, &buf, e);
+		l->img = inner;
+	}
 	if (!r)
 		r = plan(l, e);
 	if (!r && l->p->kaslr && l->direct)
@@ -373,58 +347,20 @@ static int load_kernel(struct boot_load *l, struct boot_image *inner, struct err
 		r = boot_put_image(l, e);
 	if (!r)
 		find_entry(l);
-	if (buf)
-		munmap(buf, UNPACK_MAX);
+	boot_fold(buf);
 	return r;
-}
-
-static int read_initrd(struct boot_load *l, const struct boot_file *f, gpa_t addr, struct err *e)
-{
-	struct boot_src src = boot_src_file(f);
-	struct iovec iov[32];
-	uint64_t off = 0;
-	int n, r = 0;
-
-	n = as_iov(l->mem, addr, f->size, true, iov, ARRAY_LEN(iov));
-	if (n < 0)
-		r = err_set(e, n, "needs memory at %#llx, where the VM has none",
-			    (unsigned long long)addr);
-	for (int i = 0; i < n && !r; i++) {
-		r = boot_src_read(&src, off, iov[i].iov_base, iov[i].iov_len, e);
-		off += iov[i].iov_len;
-	}
-	return r ? err_prefix(e, "%s", f->path) : 0;
 }
 
 static int load_initrds(struct boot_load *l, struct err *e)
 {
-	uint64_t off = 0;
 	int r = 0;
 
-	for (unsigned i = 0; i < l->p->n_initrds && l->n_mods && !r; i++) {
-		const struct boot_file *f = &l->p->initrd[i];
-
-		if (l->way == WAY_MULTIBOOT) {
-			r = read_initrd(l, f, l->mod[i].addr, e);
-			continue;
-		}
-		/* A cpio archive begins at a multiple of 4; the bytes between are zero. */
-		if (off % 4)
-			r = boot_put(l, l->mod[0].addr + off, "\0\0\0", 4 - off % 4, e);
-		off = ALIGN_UP(off, UINT64_C(4));
-		if (!r)
-			r = read_initrd(l, f, l->mod[0].addr + off, e);
-		off += f->size;
-	}
-	return r;
-}
-
-static int check_files(const struct boot_x86_params *p, struct err *e)
-{
-	int r = boot_file_check(&p->image->file, e);
-
-	for (unsigned i = 0; i < p->n_initrds && !r; i++)
-		r = boot_file_check(&p->initrd[i], e);
+	if (l->way != WAY_MULTIBOOT)
+		return l->n_mods ? boot_copy_initrds(l->mem, l->mod[0].addr, l->p->initrd,
+						     l->p->n_initrds, e)
+				 : 0;
+	for (unsigned i = 0; i < l->n_mods && !r; i++)
+		r = boot_copy_file(l->mem, l->mod[i].addr, &l->p->initrd[i], e);
 	return r;
 }
 
@@ -468,7 +404,7 @@ int boot_x86_load(struct as *mem, const struct boot_x86_params *p, struct x86_vc
 	struct boot_image inner;
 	int r;
 
-	r = check_files(p, e);
+	r = boot_files_check(p->image, p->initrd, p->n_initrds, e);
 	if (r)
 		return r;
 	r = load_kernel(&l, &inner, e);

@@ -75,7 +75,7 @@ static int plan_boot(struct microvm *b, struct err *e)
 	if (c->raw)
 		rc = boot_image_open_raw(c->raw, c->raw_addr, &b->image, e);
 	else if (c->kernel)
-		rc = boot_image_open(c->kernel, &b->image, e);
+		rc = boot_image_open(c->kernel, BOOT_X86, &b->image, e);
 	for (unsigned i = 0; i < c->n_initrds && !rc; i++)
 		rc = boot_file_open(&b->initrd[i], c->initrd[i], e);
 	if (rc || !b->image)
