@@ -33,6 +33,7 @@ static int legacy_input(struct legacy *l, size_t n, const uint8_t **in)
 {
 	struct unpack_job *j = l->j;
 
+	*in = NULL;
 	if (n > j->end - j->off)
 		return unpack_early(j->e);
 	if (!j->src->file) {

@@ -36,7 +36,7 @@ int chardev_open(const char *spec, struct loop *l, struct chardev **out, struct 
 /* The form of @spec only, for whoever wants to refuse it before anything is opened. */
 int chardev_check(const char *spec, struct err *e) MUST_CHECK;
 /* Drains for a bounded time, restores the terminal, closes.  void * as backend.free has it. */
-void chardev_free(void *c);
+void chardev_free(void *ptr);
 
 /* One client per chardev; NULL detaches.  Loop thread, or with the loop not running. */
 void chardev_attach(struct chardev *c, const struct chardev_client *client);

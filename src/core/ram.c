@@ -46,13 +46,14 @@ static int ram_map_anon(struct ram *r, struct err *e)
 /* "HugePages_Free" of /proc/meminfo, or -1. */
 static long hugepages_free(void)
 {
+	static const char key[] = "HugePages_Free:";
 	FILE *f = fopen("/proc/meminfo", "re");
 	char line[128];
 	long n = -1;
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "HugePages_Free: %ld", &n) == 1)
-			break;
+	while (f && n < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, strlen(key)))
+			n = strtol(line + strlen(key), NULL, 10);
 	if (f)
 		fclose(f);
 	return n;

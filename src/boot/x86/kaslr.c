@@ -75,6 +75,7 @@ int kaslr_relocate(uint8_t *image, size_t len, const struct elf *elf, uint64_t d
 
 		if (word == 0) {
 			list++;
+			BUG_ON(list >= zeros); /* they were counted above, in this very copy */
 			continue;
 		}
 		p = find(image, elf, &seg, vaddr, kinds[list] == ADD64 ? 8 : 4);
