@@ -22,8 +22,8 @@ static inline uint32_t stream_next(struct stream *s)
 }
 
 /*
- * The next byte: any value but 0x01 (C-a), which is the escape character of a console, and LF, before
- * which a monitor on a terminal may put a carriage return.
+ * The next byte: any value but 0x01 (C-a), which is the escape character of a console, and LF,
+ * before which a monitor on a terminal may put a carriage return.
  */
 static inline uint8_t stream_byte(struct stream *s)
 {

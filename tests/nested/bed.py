@@ -6,11 +6,9 @@ guests of their own, L2.  L1 gets all its files in one initramfs and reports ove
 its own (the protocol is at the head of tests/nested/init), so that kernel messages, which go to the
 other port, never mix with what the programs print.
 
-QEMU 7.2's software CPU may lose a timer interrupt of L1 when L2 is left or entered at the same moment
-(both change the CPU's set of pending interrupts, one of them without the lock); then L2 keeps the
-CPU, and L1 stands still until its next interrupt from elsewhere.  That happened in one of seven runs
-of 20 s, so the host supplies such interrupts: a byte on the report channel every tenth of a second,
-which nobody reads.
+With QEMU 7.2, L1 stood still in one of seven runs of 20 s: its timer interrupt was pending in the
+local APIC, but L2 kept the software CPU, until L1's next interrupt from elsewhere.  So the host
+supplies such interrupts: a byte on the report channel every tenth of a second, which nobody reads.
 
 What is known to matter in this set-up: L1 must be -M pc or q35 (-M microvm may hang in the
 calibration of the TSC on a loaded host) with one CPU and nested paging; an initramfs must be an
@@ -73,6 +71,18 @@ def stop_all():
     """Kill the machines that are still running; for the end of the program."""
     for machine in list(_running):
         machine.kill()
+
+
+def lodge_program():
+    """The Lodge under test."""
+    return os.environ.get("LODGE") or os.path.join(TOP, "build", "lodge")
+
+
+def build_folder():
+    """The folder of the build under test, from the top of the tree if it is in it."""
+    folder = os.environ.get("LODGE_BUILD") or os.path.dirname(os.path.realpath(lodge_program()))
+    folder = os.path.abspath(folder)
+    return os.path.relpath(folder, TOP) if folder.startswith(TOP + os.sep) else folder
 
 
 def host_patience():

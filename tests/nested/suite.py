@@ -36,7 +36,7 @@ class Test:
             raise bed.BedError(f"tests/nested/jobs: [{name}]: unknown key {unknown.pop()}")
         self.name = name
         self.section = section
-        self.program = section.get("program")
+        self.program = section.get("program", "").replace("{build}", bed.build_folder())
         self.job = None
 
     @classmethod
@@ -58,10 +58,8 @@ class Test:
         """The limit of this test."""
         return int(self["limit"])
 
-    def why_not(self, vmm):
+    def why_not(self):
         """Why this test cannot run now, or ""."""
-        if self["vmm"] not in ("", vmm):
-            return f"it is about {self['vmm']} alone"
         if self.flag("tables") and not shutil.which("iasl"):
             return "iasl is not installed (Debian: acpica-tools)"
         if self.program and not os.path.exists(os.path.join(bed.TOP, shlex.split(self.program)[0])):
@@ -69,8 +67,8 @@ class Test:
         return ""
 
 
-def load(path, pattern=""):
-    """The tests of a table whose sentence matches a pattern."""
+def load(path, vmm, pattern=""):
+    """The tests of a table that are about a monitor and whose sentence matches a pattern."""
     parser = configparser.ConfigParser(
         interpolation=None, delimiters=("=",), comment_prefixes=("#",)
     )
@@ -78,7 +76,8 @@ def load(path, pattern=""):
         with open(path, encoding="utf-8") as file:
             parser.read_file(file)
         wanted = re.compile(pattern, re.IGNORECASE)
-        return [Test(name, parser[name]) for name in parser.sections() if wanted.search(name)]
+        tests = [Test(name, parser[name]) for name in parser.sections() if wanted.search(name)]
+        return [test for test in tests if test["vmm"] in ("", vmm)]
     except (OSError, configparser.Error, re.error) as error:
         raise bed.BedError(str(error)) from error
 
@@ -177,27 +176,29 @@ class Suite:
         words = shlex.split(test.program)
         for name in [words[0], *shlex.split(test["files"])]:
             machine.add_file(os.path.join(bed.TOP, name), name)
-        test.job = machine.add_job(test.name, "exec " + shlex.join(["./" + words[0]] + words[1:]),
-                                   test.seconds)
+        words[0] = os.path.join(machine.directory, words[0])
+        test.job = machine.add_job(test.name, "exec " + shlex.join(words), test.seconds)
 
     def judge(self, test, trouble):
         """The verdict on one test after its bed has ended."""
         job = test.job
         if job.code is None:
-            return Verdict("FAIL", trouble or "the bed never came to it")
+            return Verdict("FAILED", trouble or "the bed never came to it")
         text = job.output.decode(errors="replace")
         if test.program:
             last = text.strip().rsplit("\n", 1)[-1]
-            return Verdict("ok", last) if job.code == 0 else Verdict("FAIL", f"{job.code}: {last}")
+            if job.code == 0:
+                return Verdict("ok", last)
+            return Verdict("FAILED", f"exit code {job.code}: {last}")
         failures = re.findall(r"^check: (.*?): FAIL: (.*)$", text, re.MULTILINE)
         if failures:
-            return Verdict("FAIL", "; ".join(f"{name}: {detail}" for name, detail in failures))
+            return Verdict("FAILED", "; ".join(f"{name}: {detail}" for name, detail in failures))
         if job.code != 0:
-            return Verdict("FAIL", f"the driver's exit code is {job.code}")
+            return Verdict("FAILED", f"the driver's exit code is {job.code}")
         if test.flag("tables"):
             complaint = judge_tables(text)
             if complaint:
-                return Verdict("FAIL", complaint)
+                return Verdict("FAILED", complaint)
         return Verdict("ok", f"{len(re.findall(r'^check: .*: ok: ', text, re.MULTILINE))} checks")
 
 
