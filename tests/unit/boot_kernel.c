@@ -277,6 +277,13 @@ static void kernels_of_other_machines_are_named(void **state)
 	blob_free(&z);
 	memcpy(image + 56, "RSC\x05", 4);
 	refused(image, sizeof(image), "is a RISC-V Linux kernel (Image); this machine is x86-64");
+	memset(image, 0, sizeof(image));
+	memcpy(image, "MZ\0\0zimg", 8);
+	le32_store(image + 60, 128);
+	memcpy(image + 128, "PE\0\0", 4);
+	le16_store(image + 132, 0xaa64);
+	refused(image, sizeof(image),
+		"is an EFI zboot kernel image for arm64; this machine is x86-64");
 	for (size_t i = 0; i < ARRAY_LEN(elfs); i++) {
 		b = build_elf(&(struct build_elf){.machine = elfs[i].machine,
 						  .n_segs = 1,
@@ -312,7 +319,6 @@ static void what_is_no_kernel_is_named(void **state)
 		{0, "PK\3\4", 4, "a zip archive"},
 		{0, "\xd0\x0d\xfe\xed", 4, "a device tree or FIT image"},
 		{40, "_FVH", 4, "a UEFI firmware image"},
-		{4, "zimg", 4, "an EFI zboot kernel image"},
 	};
 	char msg[400];
 
