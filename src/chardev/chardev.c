@@ -441,10 +441,8 @@ int chardev_open(const char *spec, struct loop *l, struct chardev **out, struct 
 	c->connected = true;
 	if (ring_init(&c->out, CHARDEV_OUT_SIZE, e) < 0 || ring_init(&c->in, ops->in_size, e) < 0)
 		goto out_free;
-	if (ops->open(c, arg, e) < 0) {
-		err_prefix(e, "%s", c->spec);
+	if (ops->open(c, arg, e) < 0)
 		goto out_free;
-	}
 	loop_post(l, &c->post);
 	*out = c;
 	return 0;

@@ -30,7 +30,8 @@ struct chardev_client {
 /*
  * Opens @spec: "stdio", "pty", "file:PATH", "unix:PATH[,server]", "none", "null", "buffer" (tests).
  * stdio has its C-a keys when stdin is a terminal, which turns raw on the loop's first turn.  The
- * error begins with the spec; for an unknown one (ERR_USAGE) the hint lists the accepted forms.
+ * caller puts the spec in front of an error; the hint for an unknown one (ERR_USAGE) lists the
+ * accepted forms.
  */
 int chardev_open(const char *spec, struct loop *l, struct chardev **out, struct err *e) MUST_CHECK;
 /* The form of @spec only, for whoever wants to refuse it before anything is opened. */
