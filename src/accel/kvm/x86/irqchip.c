@@ -210,9 +210,9 @@ static const struct irqchip_ops chip_ops = {
 
 /*
  * Timer ticks that the guest missed are not made up for (reinject off): a guest that was not
- * scheduled would be flooded with them, and kernels read the time elsewhere.  Saying so takes KVM two
- * grace periods, 8 ms and more, and no guest has its timer running by then: a thread of its own says
- * it while the VM starts.
+ * scheduled would be flooded with them, and kernels read the time elsewhere.  Saying so takes KVM
+ * two grace periods, 8 ms and more, and no guest has its timer running by then: a thread of its own
+ * says it while the VM starts.
  */
 static void *reinject_off(void *arg)
 {
