@@ -120,6 +120,47 @@ static const uint8_t cli_hlt[] = {
 	0xf4, /* hlt */
 };
 
+/* CPU 0 starts all others, counts them, and then every CPU tells its id when it is rung. */
+static const uint8_t many_cpus[] = {
+	0xc7, 0x06, 0x48, 0x01, 0x43, 0x10, /* movw $bell,0x52*4 */
+	0xc7, 0x06, 0x4a, 0x01, 0x00, 0x00, /* movw $0,0x52*4+2 */
+	0x66, 0xb9, 0x0f, 0x08, 0x00, 0x00, /* mov $0x80f,%ecx */
+	0x66, 0xb8, 0xff, 0x01, 0x00, 0x00, /* mov $0x1ff,%eax */
+	0x66, 0x31, 0xd2,		    /* xor %edx,%edx */
+	0x0f, 0x30,			    /* wrmsr */
+	0x66, 0xb9, 0x30, 0x08, 0x00, 0x00, /* mov $0x830,%ecx */
+	0x66, 0xb8, 0x00, 0x45, 0x0c, 0x00, /* mov $0x000c4500,%eax */
+	0x0f, 0x30,			    /* wrmsr */
+	0x66, 0xb8, 0x02, 0x46, 0x0c, 0x00, /* mov $0x000c4602,%eax */
+	0x0f, 0x30,			    /* wrmsr */
+	0x81, 0x3e, 0x00, 0x30, 0x2b, 0x01, /* 1: cmpw $299,0x3000 */
+	0x75, 0xf8,			    /* jne 1b */
+	0xb0, 0x62,			    /* mov $'b',%al */
+	0xe6, 0x10,			    /* out %al,$0x10 */
+	0xfb,				    /* sti */
+	0xf4,				    /* 2: hlt */
+	0xeb, 0xfd,			    /* jmp 2b */
+	0x66, 0xb9, 0x02, 0x08, 0x00, 0x00, /* bell: mov $0x802,%ecx */
+	0x0f, 0x32,			    /* rdmsr */
+	0x66, 0xe7, 0x14,		    /* out %eax,$0x14 */
+	0x66, 0xb9, 0x0b, 0x08, 0x00, 0x00, /* mov $0x80b,%ecx */
+	0x66, 0x31, 0xc0,		    /* xor %eax,%eax */
+	0x66, 0x31, 0xd2,		    /* xor %edx,%edx */
+	0x0f, 0x30,			    /* wrmsr */
+	0xcf,				    /* iret */
+};
+
+static const uint8_t many_cpus_ap[] = {
+	0x66, 0xb9, 0x0f, 0x08, 0x00, 0x00, /* mov $0x80f,%ecx */
+	0x66, 0xb8, 0xff, 0x01, 0x00, 0x00, /* mov $0x1ff,%eax */
+	0x66, 0x31, 0xd2,		    /* xor %edx,%edx */
+	0x0f, 0x30,			    /* wrmsr */
+	0x2e, 0xf0, 0xff, 0x06, 0x00, 0x10, /* lock incw %cs:0x1000 */
+	0xfb,				    /* sti */
+	0xf4,				    /* 1: hlt */
+	0xeb, 0xfd,			    /* jmp 1b */
+};
+
 /* ES and FS reach the I/O APIC and the local APIC although real mode's own addresses do not. */
 static void apic_windows(struct rig *r, struct x86_vcpu *s, unsigned index)
 {
@@ -291,8 +332,8 @@ static void split_chips_are_saved_and_go_on_in_another_vm(void **state)
 					   .tweak = apic_windows});
 	assert_int_equal(as_write(&b.vm->mem, 0, mem, RIG_RAM), IO_OK);
 	rig_check(vm_load_state(b.vm, saved.s, saved.len, &e), &e);
-	vm_run(b.vm);
 	irq_set(b.dev->dev.irq[1], true); /* as a device does when it is loaded */
+	vm_run(b.vm);
 	rig_wait_seen(&b, 2);
 	irq_pulse(b.dev->dev.irq[0]);
 	rig_wait_seen(&b, 3);
@@ -325,6 +366,43 @@ static void other_cpus_are_started_by_init_and_sipi(void **state)
 		assert_string_equal(rig_text(&r), "b");
 		rig_exit(&r);
 	}
+}
+
+/* Ids above 255 need the x2APIC: all CPUs wake up in it. */
+static void x2apic(struct rig *r, struct x86_vcpu *s, unsigned index)
+{
+	(void)r;
+	(void)index;
+	s->apic_base |= X86_APIC_BASE_X2APIC;
+}
+
+/* The message's address holds bits 7:0 of the destination in 19:12 and bits 14:8 in 11:5. */
+static void three_hundred_cpus_start_and_each_is_reached_by_a_message(void **state)
+{
+	static const unsigned to[] = {0, 1, 254, 255, 256, 299};
+	struct err e = ERR_INIT;
+	unsigned seen = 1;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &(struct rig_options){.code = many_cpus,
+					   .len = sizeof(many_cpus),
+					   .cpus = 300,
+					   .chips = true,
+					   .mode = IRQCHIP_KERNEL,
+					   .tweak = x2apic});
+	rig_check(as_load(&r.vm->mem, 0x2000, many_cpus_ap, sizeof(many_cpus_ap)) != IO_OK, &e);
+	vm_run(r.vm);
+	rig_wait_seen(&r, 1);
+	for (size_t i = 0; i < ARRAY_LEN(to); i++) {
+		struct msi m = {.addr = X86_LAPIC_ADDR | (to[i] & 0xff) << 12 | to[i] >> 8 << 5,
+				.data = 0x52};
+
+		msi_send(r.vm->irqchip, &m);
+		rig_wait_seen(&r, ++seen);
+		assert_int_equal(r.dev->log[seen - 1].val, to[i]);
+	}
+	rig_exit(&r);
 }
 
 static void a_guest_that_halts_with_interrupts_off_is_seen_to_be_stuck(void **state)
@@ -413,6 +491,7 @@ static struct CMUnitTest tests[] = {
 	cmocka_unit_test(edges_levels_and_messages_arrive_through_the_apics),
 	cmocka_unit_test(split_chips_are_saved_and_go_on_in_another_vm),
 	cmocka_unit_test(other_cpus_are_started_by_init_and_sipi),
+	cmocka_unit_test(three_hundred_cpus_start_and_each_is_reached_by_a_message),
 	cmocka_unit_test(a_guest_that_halts_with_interrupts_off_is_seen_to_be_stuck),
 	cmocka_unit_test(a_doorbell_is_heard_without_an_exit_and_only_for_its_value),
 	cmocka_unit_test(chips_all_in_user_space_are_refused),

@@ -35,10 +35,18 @@ static int exit_hlt(struct vcpu *v, struct kvm_run *run)
 	return VCPU_HALTED;
 }
 
+/* AMD's processors lose the guest's state at a triple fault, and KVM then resets the vCPU. */
 static int exit_shutdown(struct vcpu *v, struct kvm_run *run)
 {
-	(void)v;
+	const struct x86_vcpu *s = v->state;
+	struct err e = ERR_INIT;
+
 	(void)run;
+	if (!kvm_x86_state_get(v, &e) && s->rip == 0xfff0 && s->seg[X86_CS].sel == 0xf000)
+		log_info("cpu%u: its registers are those of a reset: this processor does not keep "
+			 "them "
+			 "at a triple fault",
+			 v->index);
 	return VCPU_SHUTDOWN;
 }
 
