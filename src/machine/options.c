@@ -182,8 +182,14 @@ int machine_topology(const struct machine_config *c, struct vm_topology *t, stru
 	unsigned threads = c->threads ? c->threads : 1;
 	unsigned cores = c->cores, sockets = c->sockets;
 
+	/*
+	 * One socket is what schedulers and licences expect; but a socket does not lie in two NUMA
+	 * nodes, and Linux warns of one that does.
+	 */
 	if (!sockets && !cores)
-		sockets = 1; /* one socket: what schedulers and licences expect */
+		sockets = c->numa_nodes > 1 && c->cpus % (c->numa_nodes * threads) == 0
+				  ? c->numa_nodes
+				  : 1;
 	if (!cores)
 		cores = c->cpus / (sockets * threads);
 	if (!sockets)

@@ -53,6 +53,10 @@ static void a_topology_is_completed_or_refused(void **state)
 	(void)state;
 	assert_int_equal(machine_topology(&c, &t, &e), 0);
 	assert_int_equal(t.sockets * 100 + t.cores * 10 + t.threads, 181);
+	c.numa_nodes = 2; /* a node never cuts through a socket */
+	assert_int_equal(machine_topology(&c, &t, &e), 0);
+	assert_int_equal(t.sockets * 100 + t.cores * 10 + t.threads, 241);
+	c.numa_nodes = 0;
 	c.threads = 2;
 	c.sockets = 2;
 	assert_int_equal(machine_topology(&c, &t, &e), 0);
