@@ -171,7 +171,7 @@ static int run(const struct options *o, struct err *e)
 	int r;
 
 	memmap_init(&map, MIB(o->mib));
-	r = boot_image_open(o->kernel, &img, e);
+	r = boot_image_open(o->kernel, BOOT_X86, &img, e);
 	for (unsigned i = 0; i < o->n_initrds && !r; i++)
 		r = boot_file_open(&initrd[i], o->initrds[i], e);
 	p.image = img;

@@ -99,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fd = memfd_create("kernel", MFD_CLOEXEC);
 	BUG_ON(fd < 0 || sys_write_full(fd, data + 1, size - 1));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	if (boot_image_open(path, &img, &e) == 0) {
+	if (boot_image_open(path, BOOT_X86, &img, &e) == 0) {
 		load(vm, img, data[0]);
 		boot_image_close(img);
 	} else {
