@@ -386,6 +386,7 @@ static void put_chosen(struct fdt_writer *w, const struct fdt_chosen *c, const c
 		fdt_put_u32(w, "linux,uefi-mmap-size", c->efi.mmap_len);
 		fdt_put_u32(w, "linux,uefi-mmap-desc-size", c->efi.desc_len);
 		fdt_put_u32(w, "linux,uefi-mmap-desc-ver", c->efi.desc_version);
+		fdt_put_u32(w, "linux,uefi-secure-boot", FDT_SECURE_BOOT_OFF);
 	}
 	fdt_close_node(w);
 }

@@ -37,6 +37,12 @@ void fdt_cell(struct fdt_writer *w, uint32_t v);
 void fdt_cell64(struct fdt_writer *w, uint64_t v);
 void fdt_put_list(struct fdt_writer *w, const char *name);
 
+/*
+ * linux,uefi-secure-boot is not upstream's, but distributions' (Debian, Fedora), whose kernels find
+ * no EFI without it.
+ */
+#define FDT_SECURE_BOOT_OFF 2u
+
 /* "name@1000". */
 #define FDT_NAME_LEN 64
 

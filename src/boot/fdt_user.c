@@ -172,6 +172,8 @@ static int set_efi(void *fdt, int node, const struct fdt_efi *efi)
 		r = fdt_setprop_u32(fdt, node, "linux,uefi-mmap-desc-size", efi->desc_len);
 	if (!r)
 		r = fdt_setprop_u32(fdt, node, "linux,uefi-mmap-desc-ver", efi->desc_version);
+	if (!r)
+		r = fdt_setprop_u32(fdt, node, "linux,uefi-secure-boot", FDT_SECURE_BOOT_OFF);
 	return r;
 }
 
