@@ -12,6 +12,10 @@
  * SetVirtualAddressMap was called; it is in the range that Linux's stub uses, and like there in the
  * lower half.
  *
+ * Linux's stub also leaves a list of memory that the kernel reserves for the next one after kexec
+ * (LINUX_EFI_MEMRESERVE_TABLE in include/linux/efi.h); the GIC's driver complains if there is none
+ * to add its LPI tables to.
+ *
  * The system table lies in the runtime region because kernels before 5.6 demand it.
  */
 #include "boot/arm64/efi.h"
@@ -46,7 +50,8 @@
 #define OFF_RECLAIM  KIB(64)
 #define OFF_VENDOR   (OFF_RECLAIM + 0x000)
 #define OFF_CONFIG   (OFF_RECLAIM + 0x040)
-#define OFF_RT_PROPS (OFF_RECLAIM + 0x0c0)
+#define OFF_RT_PROPS (OFF_RECLAIM + 0x0b0)
+#define OFF_RESERVE  (OFF_RECLAIM + 0x0c0) /* 16 bytes of 0: an empty list */
 #define OFF_RSDP     (OFF_RECLAIM + 0x0d0)
 #define OFF_SMBIOS   (OFF_RECLAIM + 0x100)
 #define OFF_MAP	     (OFF_RECLAIM + 0x140)
@@ -97,6 +102,9 @@ static const uint8_t guid_smbios3[16] = {0x44, 0x15, 0xfd, 0xf2, 0x94, 0x97, 0x2
 static const uint8_t guid_rt_props[16] = {0x8a, 0x91, 0x66, 0xeb, 0xef, 0x7e, 0x2a, 0x40,
 					  0x84, 0x2e, 0x93, 0x1d, 0x21, 0xc3, 0x8a, 0xe9};
 
+static const uint8_t guid_reserve[16] = {0xc6, 0xb0, 0x8e, 0x88, 0xde, 0x8e, 0xf5, 0x4f,
+					 0xa8, 0xf0, 0x9a, 0xee, 0x5c, 0xb9, 0x77, 0xc2};
+
 static void put(struct efi_image *img, uint64_t off, const void *p, size_t n)
 {
 	memcpy(img->block.s + off, p, n);
@@ -129,23 +137,26 @@ static void put_runtime(struct efi_image *img)
 
 static void put_config(struct efi_image *img)
 {
-	struct efi_config c[3] = {{.table = le64_of(img->base + OFF_RT_PROPS)},
-				  {.table = le64_of(img->base + OFF_RSDP)},
-				  {.table = le64_of(img->base + OFF_SMBIOS)}};
+	struct efi_config c[] = {{.table = le64_of(img->base + OFF_RT_PROPS)},
+				 {.table = le64_of(img->base + OFF_RESERVE)},
+				 {.table = le64_of(img->base + OFF_RSDP)},
+				 {.table = le64_of(img->base + OFF_SMBIOS)}};
+	unsigned n = ARRAY_LEN(c) - !img->smbios;
 	struct efi_system t = {
 		.h.sig = le64_of(EFI_SYSTEM_SIG),
 		.vendor = le64_of(img->base + OFF_VENDOR),
 		.runtime = le64_of(RUNTIME_VIRT + OFF_RUNTIME),
-		.n_tables = le64_of(img->smbios ? 3 : 2),
+		.n_tables = le64_of(n),
 		.tables = le64_of(img->base + OFF_CONFIG),
 	};
 	static const char vendor[] = "Lodge";
 	uint8_t props[8];
 
 	memcpy(c[0].guid, guid_rt_props, 16);
-	memcpy(c[1].guid, guid_acpi20, 16);
-	memcpy(c[2].guid, guid_smbios3, 16);
-	put(img, OFF_CONFIG, c, sizeof(c[0]) * (img->smbios ? 3 : 2));
+	memcpy(c[1].guid, guid_reserve, 16);
+	memcpy(c[2].guid, guid_acpi20, 16);
+	memcpy(c[3].guid, guid_smbios3, 16);
+	put(img, OFF_CONFIG, c, n * sizeof(c[0]));
 	put_table(img, OFF_SYSTEM, &t, sizeof(t));
 	for (size_t i = 0; i < sizeof(vendor); i++)
 		le16_store(img->block.s + OFF_VENDOR + 2 * i, (uint16_t)vendor[i]);
