@@ -281,6 +281,7 @@ static void add_chips(struct fdt_writer *w, const struct arm64_board *b)
 	fdt_put_u32(w, "#gpio-cells", 2);
 	fdt_put_flag(w, "interrupt-controller");
 	fdt_put_u32(w, "#interrupt-cells", 2);
+	fdt_put_u32(w, "#address-cells", 0);
 	fdt_put_u32(w, "phandle", PHANDLE_GPIO);
 	fdt_close_node(w);
 	add_power_key(w, b);
