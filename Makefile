@@ -146,6 +146,13 @@ docs: $(O)/lodge
 	$(Q)$(O)/lodge gen bash >docs/lodge.bash
 	$(Q)$(O)/lodge gen zsh >docs/_lodge
 
+## demo          Debian to a prompt, or what this machine can do; says which and why
+.PHONY: demo
+demo:
+	@tools/install-deps demo
+	+$(Q)$(MAKE) --no-print-directory BUILD=release CC=gcc all
+	@tools/demo
+
 help:
 	@sed -n 's/^# //p; /^$$/q' Makefile
 	@echo 'Targets:'
