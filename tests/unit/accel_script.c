@@ -72,7 +72,7 @@ static void a_script_that_holds_ends_with_0(void **state)
 		"mem 1000 = 0102 0304; readl 1000 == 04030201; mem 1000 == 01020304",
 		"fill 2000 100 aa; mem 20ff == aa00; writew 2ffe bbcc; mem 2ffe == ccbb",
 		"time == 0; step 10us; time == 10000; step 1ms; time >= 1010000; step 0",
-		("chardev serial0 send \"\\x00\\n\\\"\\\\\"; outb 3f9 1; inb 3f8 == 0; "
+		("chardev serial0 send \"\\x00\\n\\\"\\\\\"; outb 3f9 1; outb 3fc 8; inb 3f8 == 0; "
 		 "inb 3f8 == a; inb 3f8 == 22; inb 3f8 == 5c"),
 		"outb 64 fe; expect event reset; expect event none",
 		"outb f4 3; expect event exit 7",
@@ -279,10 +279,10 @@ static void a_vm_whose_script_runs_pauses_and_goes_on(void **state)
 	struct script_vm s;
 
 	(void)state;
-	write_script(
-		"repeat 2000 outb e9 41\nchardev debug count == 2000\n"
-		"outb 3f9 1; chardev serial0 send \"a\"; inb 3f8 == 61\npause\nsave\nload\ninb "
-		"3fd == 60\n");
+	write_script("repeat 2000 outb e9 41\nchardev debug count == 2000\n"
+		     "outb 3f9 1; outb 3fc 8; chardev serial0 send \"a\"; inb 3f8 == "
+		     "61\npause\nsave\nload\ninb "
+		     "3fd == 60\n");
 	assert_int_equal(script_vm_make(&s, script_path, 2, &e), 0);
 	vm_run(s.vm);
 	while (s.code < 0) {

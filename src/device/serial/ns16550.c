@@ -14,8 +14,11 @@
  * Receiving is pulled.  The back end asks how much room there is and hands over no more, so the
  * line cannot overrun; only the guest itself can, in loopback.  While the guest does not listen
  * there is no room, so that what was typed ahead is not lost in the FIFO resets of a driver that
- * starts: a guest listens when it has enabled the receive interrupt, or when it keeps reading LSR
- * without sending (POLLS times more often), as a polling guest does.
+ * starts: a guest listens when it has enabled the receive interrupt and OUT2 (a driver that probes
+ * the chip sets all of IER for a moment), or when it keeps reading LSR without sending (POLLS times
+ * more often), as a polling guest does.  For the same reason a character that waits in RBR moves
+ * into the FIFO when that is switched on, where the data sheet lets it go: Linux enables the
+ * interrupt first.
  *
  * The character timeout runs in VM time from the last arrival or RBR read; the timer is not moved
  * at each of them but looks, when it fires, whether it was too early.
@@ -134,7 +137,9 @@ static uint8_t lines(const struct ns16550 *u)
 
 static bool listening(const struct ns16550 *u)
 {
-	return u->ier & IER_RDI || u->polls >= POLLS;
+	bool by_interrupt = u->ier & IER_RDI && u->mcr & MCR_OUT2;
+
+	return by_interrupt || u->polls >= POLLS;
 }
 
 /* After any change: the interrupt wire, the timeout, and a back end that waits for room. */
@@ -216,7 +221,7 @@ static void fcr_write(struct ns16550 *u, uint8_t val)
 {
 	bool clear = (u->fcr ^ val) & FCR_ENABLE, on = val & FCR_ENABLE;
 
-	if (clear || (on && val & FCR_CLEAR_RX)) {
+	if ((clear && !on) || (on && val & FCR_CLEAR_RX)) {
 		u->rx_count = 0;
 		u->err &= (uint8_t)~LSR_CHAR;
 		u->timeout_irq = false;
