@@ -22,9 +22,8 @@
 #define ET_EXEC	  2
 #define ET_DYN	  3
 
-#define FOREIGN_HINT                                                                              \
-	"KVM runs guests of the host's own architecture; the software CPU translates x86-64, on "   \
-	"x86-64 only"
+#define FOREIGN_HINT \
+	"KVM runs guests of the host's own architecture only: start it on a host of the guest's"
 
 #define RAW_MAX MIB(1) /* real mode reaches no higher */
 
