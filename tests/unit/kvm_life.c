@@ -138,6 +138,42 @@ static void calls_reach_a_vcpu_that_never_exits_by_itself(void **state)
 	rig_exit(&r);
 }
 
+struct storm {
+	struct vcpu *v;
+	_Atomic bool end;
+};
+
+static void *kick_on(void *arg)
+{
+	struct storm *s = arg;
+
+	while (!atomic_load(&s->end))
+		s->v->vm->accel->vcpu_kick(s->v);
+	return NULL;
+}
+
+/* The first state of a VM is got with a throw-away VM: kicks must not stop that half-way. */
+static void the_state_is_got_in_a_storm_of_kicks(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++) {
+		struct storm s = {.end = false};
+		pthread_t thread;
+		struct rig r;
+
+		rig_init(&r, &(struct rig_options){.code = spin, .len = sizeof(spin)});
+		vm_run(r.vm);
+		s.v = &r.vm->vcpus[0];
+		assert_int_equal(pthread_create(&thread, NULL, kick_on, &s), 0);
+		rig_check(vcpu_get_state(s.v, &e), &e);
+		atomic_store(&s.end, true);
+		pthread_join(thread, NULL);
+		rig_exit(&r);
+	}
+}
+
 static void apic_window(struct rig *r, struct x86_vcpu *s, unsigned index)
 {
 	(void)r;
@@ -242,6 +278,7 @@ static struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_thousand_vms_leave_no_descriptor_and_no_memory_behind),
 	cmocka_unit_test(calls_reach_a_vcpu_that_is_busy_with_exits),
 	cmocka_unit_test(calls_reach_a_vcpu_that_never_exits_by_itself),
+	cmocka_unit_test(the_state_is_got_in_a_storm_of_kicks),
 	cmocka_unit_test(a_paused_vm_stands_still_and_goes_on_with_both_cpus),
 	cmocka_unit_test(the_probe_says_what_it_found_and_leaves_nothing_behind),
 	cmocka_unit_test(more_cpus_than_kvm_gives_are_refused_with_the_number),

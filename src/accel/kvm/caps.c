@@ -179,6 +179,16 @@ int kvm_check_caps(int fd, struct err *e)
 	return 0;
 }
 
+int kvm_ioctl(int fd, unsigned long req, unsigned long arg)
+{
+	int rc;
+
+	do
+		rc = sys_ioctl_val(fd, req, arg);
+	while (rc < 0 && errno == EINTR);
+	return rc < 0 ? -errno : rc;
+}
+
 static int call_failed(int code, const char *name, struct err *e)
 {
 	int rc = err_errno(e, code, "%s", name);
@@ -189,16 +199,16 @@ static int call_failed(int code, const char *name, struct err *e)
 
 int kvm_call(int fd, unsigned long req, const char *name, void *arg, struct err *e)
 {
-	int rc = sys_ioctl(fd, req, arg);
+	int rc = kvm_ioctl(fd, req, (uintptr_t)arg);
 
-	return rc < 0 ? call_failed(-errno, name, e) : rc;
+	return rc < 0 ? call_failed(rc, name, e) : rc;
 }
 
 int kvm_call_val(int fd, unsigned long req, const char *name, unsigned long val, struct err *e)
 {
-	int rc = sys_ioctl_val(fd, req, val);
+	int rc = kvm_ioctl(fd, req, val);
 
-	return rc < 0 ? call_failed(-errno, name, e) : rc;
+	return rc < 0 ? call_failed(rc, name, e) : rc;
 }
 
 static const char *cap_name(unsigned cap)

@@ -93,6 +93,11 @@ int kvm_open(const char *path, struct err *e) MUST_CHECK;
 int kvm_cap(int fd, int cap);
 /* -ENOTSUP with the first missing capability's name if this KVM lacks one that Lodge needs. */
 int kvm_check_caps(int fd, struct err *e) MUST_CHECK;
+/*
+ * ioctl(2), again for as long as a signal interrupts it: a kick may hit its vCPU's thread in any of
+ * them, and KVM_CREATE_VM for one gives up then.  Its result, or -errno.
+ */
+int kvm_ioctl(int fd, unsigned long req, unsigned long arg) MUST_CHECK;
 /* An ioctl whose failure is worded "KVM_SET_REGS: Invalid argument".  Its result, or -errno. */
 #define KVM_CALL(fd, req, arg, e)     kvm_call((fd), (req), #req, (arg), (e))
 #define KVM_CALL_VAL(fd, req, val, e) kvm_call_val((fd), (req), #req, (val), (e))

@@ -71,12 +71,16 @@ int kvm_slot_set(struct vm *vm, const struct as_map *m, bool remove, bool log, s
 	s = &kvm->slots[m->slot];
 	s->pages = m->len / GUEST_PAGE;
 	rc = slot_bitmap(kvm, s, log && !remove, e);
-	if (!rc && sys_ioctl(kvm->fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
-		rc = slot_refused(-errno, m, e);
-	if (!rc) {
-		s->used = !remove;
-		s->log = log && !remove;
+	if (rc)
+		goto out;
+	rc = kvm_ioctl(kvm->fd, KVM_SET_USER_MEMORY_REGION, (uintptr_t)&r);
+	if (rc < 0) {
+		rc = slot_refused(rc, m, e);
+		goto out;
 	}
+	s->used = !remove;
+	s->log = log && !remove;
+out:
 	pthread_mutex_unlock(&kvm->lock);
 	return rc;
 }

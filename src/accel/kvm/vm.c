@@ -81,10 +81,11 @@ static int create_vm(struct kvm_vm *kvm, struct err *e)
 {
 	int rc;
 
-	kvm->fd = sys_ioctl_val(kvm->node, KVM_CREATE_VM, 0);
-	if (kvm->fd >= 0)
+	rc = kvm_ioctl(kvm->node, KVM_CREATE_VM, 0);
+	if (rc >= 0) {
+		kvm->fd = rc;
 		return 0;
-	rc = -errno;
+	}
 	if (rc == -EBUSY) {
 		err_set(e, rc,
 			"KVM is busy: another hypervisor on this host (VirtualBox, VMware) "
