@@ -5,10 +5,11 @@ OTHER_KVM := $(foreach a,$(filter-out $(ARCH),x86 arm64),src/accel/kvm/$(a)/%)
 HEADERS := $(filter-out $(OTHER_KVM),$(sort $(shell find src -name '*.h')))
 HEADER_OKS := $(HEADERS:%.h=$(O)/lint/%.h.ok)
 TIDY_OKS := $(SRCS:%.c=$(O)/tidy/%.c.ok)
-LINTS := lint-layers lint-text lint-functions lint-headers lint-symbols lint-shell lint-cppcheck
+LINTS := lint-layers lint-text lint-functions lint-headers lint-symbols lint-shell lint-man \
+	lint-cppcheck
 
 .PHONY: lint tidy format $(LINTS)
-## lint          layers, text, sizes, headers, symbols, shellcheck, cppcheck
+## lint          layers, text, sizes, headers, symbols, scripts, manual page, cppcheck
 lint:
 	@tools/install-deps ci
 	$(SUBMAKE) -k $(LINTS)
@@ -50,6 +51,10 @@ lint-shell:
 	$(Q)tools/check-text --list | while read -r f; do \
 		! head -c 64 "$$f" | head -n 1 | grep -qE '^#! ?/bin/(ba|da)?sh' || echo "$$f"; \
 	done | xargs shellcheck -x
+
+lint-man:
+	@echo "  LINT  manual page"
+	$(Q)mandoc -T lint -W warning docs/lodge.1
 
 lint-cppcheck:
 	@echo "  LINT  cppcheck"
