@@ -11,7 +11,7 @@ const struct arch *arch_host(void)
 	static const struct {
 		const char *machine; /* uname(2) */
 		const struct arch *arch;
-	} hosts[] = {{"x86_64", &arch_x86}};
+	} hosts[] = {{"x86_64", &arch_x86}, {"aarch64", &arch_arm64}};
 	struct utsname u;
 
 	if (uname(&u))

@@ -7,6 +7,7 @@
 #include "core/arch.h"
 
 extern const struct arch arch_x86;
+extern const struct arch arch_arm64;
 
 /* The architecture of the host, whose guests KVM can run; NULL if Lodge has none for it. */
 const struct arch *arch_host(void);

@@ -29,6 +29,7 @@ struct irq {
 struct msi {
 	uint64_t addr;
 	uint32_t data;
+	uint32_t devid; /* who sends it, where the chip asks (GICv3 ITS): the PCI requester id */
 };
 
 struct irqchip_ops {

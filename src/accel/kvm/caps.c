@@ -41,46 +41,19 @@ const struct kvm_cap_name kvm_cap_names[] = {
 	C(SYNC_MMU, false),
 	C(SET_GUEST_DEBUG, false),
 	C(INTERNAL_ERROR_DATA, false),
-	C(EXT_CPUID, false),
-	C(SET_TSS_ADDR, false),
-	C(SET_IDENTITY_MAP_ADDR, false),
 	C(VCPU_EVENTS, false),
-	C(XSAVE2, false),
-	C(SREGS2, false),
-	C(SYNC_REGS, false),
-	C(GET_TSC_KHZ, false),
-	C(TSC_CONTROL, false),
-	C(TSC_DEADLINE_TIMER, false),
-	C(ADJUST_CLOCK, false),
-	C(KVMCLOCK_CTRL, false),
-	C(SPLIT_IRQCHIP, false),
-	C(X2APIC_API, false),
-	C(EXCEPTION_PAYLOAD, false),
-	C(X86_TRIPLE_FAULT_EVENT, false),
-	C(X86_USER_SPACE_MSR, false),
-	C(X86_SMM, false),
-	C(NESTED_STATE, false),
-#ifdef KVM_CAP_PIT2 /* the kernel's header has these for hosts with such hardware only */
-	C(PIT2, false),
-	C(PIT_STATE2, false),
-	C(REINJECT_CONTROL, false),
-	C(DEBUGREGS, false),
-	C(XSAVE, false),
-	C(XCRS, false),
-#endif
 	{0, NULL, false},
 };
 #undef C
 
 const char *kvm_module(void)
 {
-	static const char *const names[] = {"kvm_intel", "kvm_amd", "kvm_pvm"};
 	char path[64];
 
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		snprintf(path, sizeof(path), "/sys/module/%s", names[i]);
+	for (const char *const *name = kvm_arch_words.modules; *name; name++) {
+		snprintf(path, sizeof(path), "/sys/module/%s", *name);
 		if (!access(path, F_OK))
-			return names[i];
+			return *name;
 	}
 	return "";
 }
@@ -89,12 +62,8 @@ static int open_absent(const char *path, struct err *e)
 {
 	err_set(e, -ENOENT, "%s does not exist", path);
 	if (!access("/sys/module/kvm", F_OK) && !*kvm_module())
-		return err_hint(e,
-				"the kvm module is loaded but not the one for this processor: try "
-				"\"modprobe kvm_intel\" or \"modprobe kvm_amd\"");
-	return err_hint(e, "load KVM with \"modprobe kvm_intel\" or \"modprobe kvm_amd\"; if that "
-			   "fails, switch on VT-x or AMD-V in the firmware's setup, or nested "
-			   "virtualization if this host is a virtual machine itself");
+		return err_hint(e, "%s", kvm_arch_words.unloaded);
+	return err_hint(e, "%s", kvm_arch_words.absent);
 }
 
 /* Says who may open it, and if a group may, which. */
@@ -135,7 +104,7 @@ int kvm_open(const char *path, struct err *e)
 		case ENODEV:
 		case ENXIO:
 			err_set(e, rc, "%s exists but no driver is behind it", path);
-			rc = err_hint(e, "load kvm_intel or kvm_amd with modprobe");
+			rc = err_hint(e, "%s", kvm_arch_words.no_driver);
 			break;
 		case EBUSY:
 			err_set(e, rc, "%s is in use by something that does not share it", path);
@@ -214,6 +183,9 @@ int kvm_call_val(int fd, unsigned long req, const char *name, unsigned long val,
 static const char *cap_name(unsigned cap)
 {
 	for (const struct kvm_cap_name *c = kvm_cap_names; c->name; c++)
+		if ((unsigned)c->cap == cap)
+			return c->name;
+	for (const struct kvm_cap_name *c = kvm_arch_cap_names; c->name; c++)
 		if ((unsigned)c->cap == cap)
 			return c->name;
 	return "a capability";

@@ -114,8 +114,8 @@ struct kvm_cap_name {
 	const char *name;
 	bool needed;
 };
-/* All that Lodge uses, ended by a NULL name. */
-extern const struct kvm_cap_name kvm_cap_names[];
+/* All that Lodge uses on every architecture and on this one, each ended by a NULL name. */
+extern const struct kvm_cap_name kvm_cap_names[], kvm_arch_cap_names[];
 
 /* vm.c */
 
@@ -179,10 +179,24 @@ bool kvm_report_start(struct accel_report *r, int *node);
 
 /* Of the architecture's folder. */
 
+/* What KVM_CREATE_VM is to be given. */
+int kvm_arch_vm_type(struct kvm_vm *kvm, unsigned long *type, struct err *e) MUST_CHECK;
 int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e) MUST_CHECK;
 void kvm_arch_vm_exit(struct kvm_vm *kvm);
 /* After vcpu_run found v->resumed, before the guest is entered. */
 void kvm_arch_vcpu_resumed(struct kvm_vcpu *kv);
+/* The guest's clock, in nanoseconds, while no vCPU is in KVM_RUN. */
+int kvm_arch_clock_read(struct kvm_vm *kvm, uint64_t *ns, struct err *e) MUST_CHECK;
+int kvm_arch_clock_write(struct kvm_vm *kvm, uint64_t ns, struct err *e) MUST_CHECK;
+
+/* What messages say about this architecture's KVM. */
+struct kvm_arch_words {
+	const char *modules[4]; /* that drive the hardware; NULL-terminated */
+	const char *absent;	/* hint where there is no node */
+	const char *unloaded;	/* hint where kvm is loaded and none of the modules is */
+	const char *no_driver;	/* hint where the node has no driver behind it */
+};
+extern const struct kvm_arch_words kvm_arch_words;
 
 extern const struct accel_ops accel_kvm;
 

@@ -17,9 +17,9 @@ static void failed(struct accel_report *r, const struct err *e, const char *summ
 	str_copy(r->hint, sizeof(r->hint), e->hint);
 }
 
-static void fact_caps(struct accel_report *r, int node)
+static void fact_caps(struct accel_report *r, int node, const struct kvm_cap_name *c)
 {
-	for (const struct kvm_cap_name *c = kvm_cap_names; c->name; c++) {
+	for (; c->name; c++) {
 		int v = kvm_cap(node, c->cap);
 		char key[48];
 
@@ -52,7 +52,8 @@ bool kvm_report_start(struct accel_report *r, int *node)
 		return false;
 	}
 	accel_fact(r, "api-version", "%d", KVM_API_VERSION);
-	fact_caps(r, *node);
+	fact_caps(r, *node, kvm_cap_names);
+	fact_caps(r, *node, kvm_arch_cap_names);
 	if (kvm_check_caps(*node, &e)) {
 		failed(r, &e, "present but too old");
 		close(*node);

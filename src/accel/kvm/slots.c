@@ -7,16 +7,34 @@
  * with us; we copy entries into a bitmap of our own, mark them harvested, and KVM_RESET_DIRTY_RINGS
  * takes them back.  A vCPU whose ring fills up exits and harvests all rings itself.  Entries are
  * published by KVM with a release store of their flags and given back by us likewise.
+ *
+ * Both count in pages of the host, of 4, 16 or 64 KiB; our bitmaps have a bit for each GUEST_PAGE.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "accel/kvm/kvm.h"
 #include "base/bitmap.h"
 #include "base/str.h"
 #include "base/sys.h"
+
+/* GUEST_PAGEs in a page of the host. */
+static uint64_t host_page(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE) / GUEST_PAGE;
+}
+
+/* Marks page @n of the host in a bitmap of @pages. */
+static void set_page(uint64_t *bitmap, uint64_t n, uint64_t pages)
+{
+	uint64_t per = host_page();
+
+	for (uint64_t i = 0; i < per && n * per + i < pages; i++)
+		bitmap_set(bitmap, n * per + i);
+}
 
 static int slot_refused(int code, const struct as_map *m, struct err *e)
 {
@@ -93,7 +111,7 @@ int kvm_ring_map(struct kvm_vcpu *kv, struct err *e)
 	if (!bytes)
 		return 0;
 	p = sys_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, kv->fd,
-		     (off_t)KVM_DIRTY_LOG_PAGE_OFFSET * 4096);
+		     (off_t)KVM_DIRTY_LOG_PAGE_OFFSET * sysconf(_SC_PAGESIZE));
 	if (p == MAP_FAILED)
 		return err_errno(e, -errno, "cannot map the dirty ring"), err_kind(e, ERR_HOST);
 	kv->ring = p;
@@ -115,7 +133,7 @@ static uint32_t harvest_vcpu(struct kvm_vcpu *kv)
 			struct kvm_slot *s = &kvm->slots[g->slot];
 
 			if (s->dirty && g->offset < s->pages)
-				bitmap_set(s->dirty, g->offset);
+				set_page(s->dirty, g->offset, s->pages);
 		}
 		__atomic_store_n(&g->flags, (uint32_t)KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
 		kv->ring_next++;
@@ -161,7 +179,8 @@ static int ring_dirty(struct kvm_vm *kvm, struct kvm_slot *s, uint64_t *bitmap, 
 static int log_dirty(struct kvm_vm *kvm, unsigned slot, uint64_t pages, uint64_t *bitmap,
 		     struct err *e)
 {
-	size_t words = BITMAP_WORDS(pages);
+	uint64_t host_pages = pages / host_page();
+	size_t words = BITMAP_WORDS(host_pages);
 	uint64_t *got = sys_alloc_array(words, sizeof(*got)), any = 0;
 	struct kvm_dirty_log log = {.slot = slot, .dirty_bitmap = got};
 	int rc;
@@ -170,13 +189,17 @@ static int log_dirty(struct kvm_vm *kvm, unsigned slot, uint64_t pages, uint64_t
 		return err_nomem(e, words * sizeof(*got), "a dirty bitmap");
 	rc = KVM_CALL(kvm->fd, KVM_GET_DIRTY_LOG, &log, e);
 	for (size_t w = 0; w < words && rc >= 0; w++) {
-		bitmap[w] |= got[w];
 		any |= got[w];
+		if (host_pages == pages)
+			bitmap[w] |= got[w];
 	}
+	for (uint64_t n = 0; n < host_pages && rc >= 0 && host_pages != pages; n++)
+		if (bitmap_test(got, n))
+			set_page(bitmap, n, pages);
 	if (rc >= 0 && kvm->manual_protect && any) {
 		/* Both ends on multiples of 64 pages or at the end of the slot. */
 		struct kvm_clear_dirty_log clear = {
-			.slot = slot, .num_pages = (uint32_t)pages, .dirty_bitmap = got};
+			.slot = slot, .num_pages = (uint32_t)host_pages, .dirty_bitmap = got};
 
 		rc = KVM_CALL(kvm->fd, KVM_CLEAR_DIRTY_LOG, &clear, e);
 	}

@@ -79,9 +79,12 @@ static int options_parse(struct kvm_options *o, const char *text, struct err *e)
 
 static int create_vm(struct kvm_vm *kvm, struct err *e)
 {
-	int rc;
+	unsigned long type = 0;
+	int rc = kvm_arch_vm_type(kvm, &type, e);
 
-	rc = kvm_ioctl(kvm->node, KVM_CREATE_VM, 0);
+	if (rc)
+		return rc;
+	rc = kvm_ioctl(kvm->node, KVM_CREATE_VM, type);
 	if (rc >= 0) {
 		kvm->fd = rc;
 		return 0;
@@ -232,11 +235,11 @@ int kvm_doorbell(struct vm *vm, const struct doorbell *d, int fd, bool add, stru
 /* What KVM's clock says now, less host time, modulo 2^64. */
 static int clock_base(struct kvm_vm *kvm, uint64_t *base, struct err *e)
 {
-	struct kvm_clock_data data = {0};
-	int rc = KVM_CALL(kvm->fd, KVM_GET_CLOCK, &data, e);
+	uint64_t ns = 0;
+	int rc = kvm_arch_clock_read(kvm, &ns, e);
 
-	*base = data.clock - sys_now_ns();
-	return rc < 0 ? rc : 0;
+	*base = ns - sys_now_ns();
+	return rc;
 }
 
 /* The guest's clock at VM time now.  kvm->lock held. */
@@ -277,7 +280,6 @@ void kvm_clock_put(struct kvm_vm *kvm, uint64_t ns)
 
 void kvm_clock_resume(struct kvm_vm *kvm)
 {
-	struct kvm_clock_data data = {0};
 	uint64_t offset = kvm->vm->clock.offset; /* constant while a vCPU is not parked */
 	struct err e = ERR_INIT;
 	int rc;
@@ -289,10 +291,9 @@ void kvm_clock_resume(struct kvm_vm *kvm)
 		uint64_t ns = 0;
 
 		rc = clock_now_locked(kvm, &ns, &e);
-		data.clock = ns;
 		if (!rc)
-			rc = KVM_CALL(kvm->fd, KVM_SET_CLOCK, &data, &e);
-		if (rc < 0)
+			rc = kvm_arch_clock_write(kvm, ns, &e);
+		if (rc)
 			log_warn("the guest's clock jumps over the pause: %s", e.msg);
 		kvm->clock_pending = false;
 		kvm->clock_known = true;

@@ -21,24 +21,25 @@
 #define ARM64_GICR_STRIDE     0x20000u /* GICv3: a redistributor's two frames */
 #define ARM64_ITS_SIZE	      0x20000u /* two frames */
 #define ARM64_GICR_REGIONS    2u
-#define ARM64_GIC_PPI_INTID   16u /* INTID of PPI 0 */
-#define ARM64_GIC_SPI_INTID   32u /* INTID of SPI 0 */
+#define ARM64_GIC_PPI_INTID   16u  /* INTID of PPI 0 */
+#define ARM64_GIC_SPI_INTID   32u  /* INTID of SPI 0 */
 #define ARM64_SPIS_MAX	      256u /* GSI n is SPI n, and there are IRQ_PINS of those */
 #define ARM64_GICV2_VCPUS_MAX 8u
 
 /* Private interrupts by their PPI number (SBSA §4.1.5; INTID less 16). */
-#define ARM64_PPI_PMU	      7u
-#define ARM64_PPI_TIMER_HYP   10u
-#define ARM64_PPI_TIMER_VIRT  11u
-#define ARM64_PPI_TIMER_SEC   13u
-#define ARM64_PPI_TIMER_NSEC  14u
+#define ARM64_PPI_PMU	     7u
+#define ARM64_PPI_TIMER_HYP  10u
+#define ARM64_PPI_TIMER_VIRT 11u
+#define ARM64_PPI_TIMER_SEC  13u
+#define ARM64_PPI_TIMER_NSEC 14u
 
-/* A CPU feature: as the host has it, or insisted on (vm_new fails if it is missing), or left out. */
+/* A CPU feature: as the host has it, or insisted on (vm_new fails if it is missing), or left out.
+ */
 enum arm64_want { ARM64_AUTO, ARM64_ON, ARM64_OFF };
 
 /* Guest-physical memory for redistributors; the second region serves the vCPUs beyond the first. */
 struct arm64_gicr_region {
-	uint64_t base; /* multiple of 64 KiB */
+	uint64_t base;	/* multiple of 64 KiB */
 	uint32_t vcpus; /* room for that many, ARM64_GICR_STRIDE each; 0: no region */
 };
 
@@ -47,8 +48,7 @@ struct arm64_made {
 	unsigned gic_version; /* 2 or 3; 0: this accelerator has none */
 	bool its;	      /* GICv3 only, and only if the config has a place for it */
 	unsigned ipa_bits;    /* guest-physical addresses are below 1 << ipa_bits */
-	bool pmu, sve, pauth, aarch32; /* aarch32: EL0 can be 32-bit */
-	unsigned psci_major, psci_minor; /* 0.2 at least */
+	bool pmu, sve, pauth;
 	uint32_t timer_hz; /* of the generic timer (CNTFRQ_EL0); 0: not known */
 };
 
