@@ -21,6 +21,7 @@
 #define KERNEL_ALIGN MIB(2)
 #define FDT_ROOM     MIB(2) /* a block of it, so that it is mapped with nothing else */
 #define INITRD_ALIGN KIB(64)
+#define INITRD_MAX   (UINT64_C(1) << 46)
 /* Kernel and initrd are within one window of 32 GiB, and tables near to them [booting.rst]. */
 #define TOP_MAX	     GIB(4)
 
@@ -42,17 +43,26 @@ static uint64_t ram_len(const struct arm64_board *b)
 	return len;
 }
 
+/* Where RAM ends at least, if everything is as low as it can be. */
+static gpa_t lowest_top(const struct plan *plan)
+{
+	/* No VM has that much: a bound against an overflow by sparse files. */
+	uint64_t initrd_len = MIN(plan->initrd_len, INITRD_MAX);
+	gpa_t at = ALIGN_UP(plan->kernel_end, INITRD_ALIGN);
+
+	at = ALIGN_UP(at + initrd_len, FDT_ROOM) + FDT_ROOM;
+	return ALIGN_UP(at + plan->tables_len, EFI_ALIGN);
+}
+
 static int refuse_memory(const struct boot_arm64_params *p, const struct plan *plan, struct err *e)
 {
-	uint64_t base = p->board->memory[0].base, has = ram_len(p->board);
-	uint64_t need = plan->kernel_end - base + plan->initrd_len + plan->tables_len +
-			2 * FDT_ROOM + 2 * INITRD_ALIGN;
-	char text[32];
+	uint64_t need = lowest_top(plan) - p->board->memory[0].base;
+	char has[32];
 
-	need = MAX(ALIGN_UP(need, MIB(1)) >> 20, (has >> 20) + 1);
 	err_set(e, -ENOMEM, "%s at least %llu MiB of memory, the VM has %s",
-		plan->initrd_len ? "needs, with its initrd," : "needs", (unsigned long long)need,
-		str_size(has, text, sizeof(text)));
+		plan->initrd_len ? "needs, with its initrd," : "needs",
+		(unsigned long long)(ALIGN_UP(need, MIB(1)) >> 20),
+		str_size(ram_len(p->board), has, sizeof(has)));
 	return err_hint(e, "give it more with --memory");
 }
 
@@ -82,19 +92,16 @@ static int place_kernel(const struct boot_arm64_params *p, struct plan *plan, st
 static int place_rest(const struct boot_arm64_params *p, struct plan *plan, struct err *e)
 {
 	gpa_t base = p->board->memory[0].base;
-	uint64_t room = MIN(ram_len(p->board), TOP_MAX), take = plan->tables_len + FDT_ROOM;
-	gpa_t end;
+	gpa_t end = ALIGN_DOWN(base + MIN(ram_len(p->board), TOP_MAX), EFI_ALIGN);
 
-	if (plan->kernel_end - base > room || plan->initrd_len > room || take > room ||
-	    take + plan->initrd_len + 2 * FDT_ROOM > room)
+	if (lowest_top(plan) > end)
 		return refuse_memory(p, plan, e);
-	end = ALIGN_DOWN(base + room, EFI_ALIGN);
 	end -= plan->tables_len;
 	plan->tables = plan->tables_len ? end : 0;
 	plan->dtb = end = ALIGN_DOWN(end - FDT_ROOM, FDT_ROOM);
 	if (plan->initrd_len)
-		plan->initrd = end = ALIGN_DOWN(end - plan->initrd_len, INITRD_ALIGN);
-	return end < plan->kernel_end ? refuse_memory(p, plan, e) : 0;
+		plan->initrd = ALIGN_DOWN(end - plan->initrd_len, INITRD_ALIGN);
+	return 0;
 }
 
 static int tables_len(const struct boot_arm64_params *p, uint64_t *len, struct err *e)
