@@ -233,11 +233,19 @@ static void arm64_show(const void *state, struct strbuf *out)
 		strbuf_printf(out, "pending: %s\n", v->serror ? "SError" : "external abort");
 }
 
-/* WFI ends with any interrupt, masked or not, and a vCPU that is off waits to be started. */
-static bool arm64_stuck(const void *state)
+/*
+ * A vCPU is never seen to be stuck: WFI ends with any interrupt, masked or not; nor to idle: KVM keeps
+ * it inside while it waits in WFI, and the state does not say so.
+ */
+static enum arch_activity arm64_activity(const void *state)
 {
-	(void)state;
-	return false;
+	const struct arm64_vcpu *v = state;
+
+	switch (v->power) {
+	case ARM64_POWER_OFF: return ARCH_OFF;
+	case ARM64_POWER_SUSPENDED: return ARCH_IDLE;
+	default: return in_user_mode(v) ? ARCH_USER : ARCH_KERNEL;
+	}
 }
 
 static const char *arm64_doing(const void *state)
@@ -266,6 +274,6 @@ const struct arch arch_arm64 = {
 	.pc = arm64_pc,
 	.show = arm64_show,
 	.doing = arm64_doing,
-	.stuck = arm64_stuck,
+	.activity = arm64_activity,
 	.translate = arm64_translate,
 };
