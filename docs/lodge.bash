@@ -49,6 +49,12 @@ _lodge_run() {
 	--irqchip)
 		COMPREPLY=($(compgen -W "kernel split" -- "$cur"))
 		return ;;
+	--gic)
+		COMPREPLY=($(compgen -W "auto 2 3" -- "$cur"))
+		return ;;
+	--dtb)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return ;;
 	--serial)
 		return ;;
 	--device)
@@ -77,7 +83,7 @@ _lodge_run() {
 		return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "--kernel --initrd --append --boot --kaslr --raw --accel --machine --cpus --memory --memory-backing --numa --irqchip --serial --device --name --cpu-pin --no-reboot --timeout --watch --script --trace --trace-file --stats --verbose --quiet --config --dump-config --help" -- "$cur"))
+		COMPREPLY=($(compgen -W "--kernel --initrd --append --boot --kaslr --raw --accel --machine --cpus --memory --memory-backing --numa --irqchip --gic --acpi --dtb --serial --device --name --cpu-pin --no-reboot --timeout --watch --script --trace --trace-file --stats --verbose --quiet --config --dump-config --help" -- "$cur"))
 	else
 		COMPREPLY=($(compgen -f -- "$cur"))
 	fi

@@ -77,6 +77,7 @@ static bool flag_on(const char *value)
 static const char *const accel_words[] = {"auto", "kvm", "script", NULL};
 static const char *const backing_words[] = {"anon", "memfd", "hugetlb", NULL};
 static const char *const irqchip_words[] = {"kernel", "split", NULL};
+static const char *const gic_words[] = {"auto", "2", "3", NULL};
 static const char *const boot_words[] = {"auto", "pvh", "linux", "setup", NULL};
 _Static_assert(RAM_ANON == 0 && RAM_MEMFD == 1 && RAM_HUGETLB == 2, "order of backing_words");
 _Static_assert(IRQCHIP_KERNEL == 0 && IRQCHIP_SPLIT == 1, "order of irqchip_words");
@@ -85,12 +86,14 @@ _Static_assert(BOOT_AUTO == 0 && BOOT_PVH == 1 && BOOT_LINUX == 2 && BOOT_SETUP 
 
 SET_STRING(kernel, m.kernel)
 SET_STRING(append, m.append)
+SET_STRING(dtb, m.dtb)
 SET_STRING(cpu_pin, m.cpu_pin)
 SET_STRING(script, m.script)
 SET_STRING(stats, run.stats_path)
 SET_STRING(config, config)
 SET_STRING(trace_file, trace_file)
 SET_FLAG(kaslr, m.kaslr)
+SET_FLAG(acpi, m.acpi)
 SET_FLAG(no_reboot, run.no_reboot)
 SET_FLAG(verbose, verbose)
 SET_FLAG(quiet, quiet)
@@ -99,6 +102,15 @@ SET_FLAG(help, help)
 SET_WORD(backing, m.backing, backing_words)
 SET_WORD(irqchip, m.irqchip, irqchip_words)
 SET_WORD(boot, m.boot, boot_words)
+
+static int set_gic(void *target, const char *value, struct err *e)
+{
+	struct run_config *rc = target;
+
+	(void)e;
+	rc->m.gic_version = strcmp(value, "auto") ? (unsigned)(value[0] - '0') : 0;
+	return 0;
+}
 
 /* "auto" leaves m.accel NULL: cli/run.c chooses when everything else is known to be right. */
 static int set_accel(void *target, const char *value, struct err *e)
@@ -116,10 +128,11 @@ static int set_machine(void *target, const char *value, struct err *e)
 	struct run_config *rc = target;
 	const char *words[32] = {0};
 
-	rc->m.machine = value;
-	rc->machine = machine_find(value);
-	if (rc->machine)
+	rc->machine = strcmp(value, "auto") ? machine_find(value) : machine_default();
+	if (rc->machine) {
+		rc->m.machine = rc->machine->name;
 		return 0;
+	}
 	for (size_t i = 0; machine_list[i] && i + 1 < ARRAY_LEN(words); i++)
 		words[i] = machine_list[i]->name;
 	const char *near = str_nearest(value, words);
@@ -316,8 +329,11 @@ static const struct opt opts[] = {
 	 "What executes the guest: kvm, script (no guest code: see --script), or auto, which tries "
 	 "what this host can run, and says what it chose and why.",
 	 accel_words, set_accel},
-	{"machine", 0, "NAME", "microvm", 0, MACHINE,
-	 "The machine type; \"lodge help machines\" lists them.", NULL, set_machine},
+	{"machine", 0, "NAME", "auto", 0, MACHINE,
+	 "The machine type; \"lodge help machines\" lists them. auto: the one whose guests this "
+	 "host's "
+	 "KVM can run.",
+	 NULL, set_machine},
 	{"cpus", 0, "N[,sockets=N,cores=N,threads=N]", "1", 0, MACHINE,
 	 "How many vCPUs, and how the guest sees them arranged.", NULL, set_cpus},
 	{"memory", 0, "SIZE", "512M", 0, MACHINE,
@@ -332,6 +348,15 @@ static const struct opt opts[] = {
 	 "Interrupt chips: all in the host kernel, or split: local APICs there and the rest in "
 	 "Lodge.",
 	 irqchip_words, set_irqchip},
+	{"gic", 0, "VERSION", "auto", 0, MACHINE,
+	 "arm64: the interrupt controller: 2, 3, or the best that the host has.", gic_words,
+	 set_gic},
+	{"acpi", 0, NULL, "off", 0, MACHINE,
+	 "arm64: describes the machine by ACPI tables instead of a device tree.", NULL, set_acpi},
+	{"dtb", 0, "FILE", NULL, OPT_FILE, MACHINE,
+	 "arm64: a device tree instead of Lodge's own; it is checked, and memory and /chosen are "
+	 "filled in.",
+	 NULL, set_dtb},
 	{"serial", 0, "BACKEND", "stdio", OPT_REPEAT, MACHINE,
 	 "Where the next serial port (COM1 to COM4) leads: stdio, pty, file:PATH, unix:PATH, null "
 	 "or none; \"lodge help serial\" tells more.",
@@ -340,8 +365,9 @@ static const struct opt opts[] = {
 	 "Adds a device; \"lodge help devices\" lists classes and keys.", NULL, set_device},
 	{"name", 0, "NAME", "lodge", 0, MACHINE, "Names the VM and its threads.", NULL, set_name},
 	{"cpu-pin", 0, "LIST", NULL, 0, MACHINE,
-	 "Pins vCPUs to host CPUs: 0-3,8 takes them in order, 0=2,1=3 names pairs.", NULL,
-	 set_cpu_pin},
+	 "Pins vCPUs to host CPUs: 0-3,8 confines all of them to these CPUs, 0=2,1=3-4 says it for "
+	 "each vCPU.",
+	 NULL, set_cpu_pin},
 	{"no-reboot", 0, NULL, "off", 0, ENDING,
 	 "A guest that resets ends with exit code 32 instead of starting again.", NULL,
 	 set_no_reboot},

@@ -60,6 +60,8 @@ static const struct topic_line exit_lines[] = {
 	{LINE_TERM, "36", "--timeout ran out"},
 	{LINE_TERM, "128+N", "ended by signal N"},
 	{LINE_TEXT,
+	 "SIGPWR ends nothing: it presses the guest's power button, and the guest decides.", NULL},
+	{LINE_TEXT,
 	 "A guest that writes V to the debug-exit port ends Lodge with (V << 1 | 1) & 255.", NULL},
 	{LINE_END, NULL, NULL},
 };

@@ -3,6 +3,7 @@
  */
 #include <string.h>
 
+#include "arch/arch.h"
 #include "machine/machine.h"
 
 #define MACHINE(name) extern const struct machine_type machine_##name;
@@ -22,4 +23,12 @@ const struct machine_type *machine_find(const char *name)
 		if (!strcmp(machine_list[i]->name, name))
 			return machine_list[i];
 	return NULL;
+}
+
+const struct machine_type *machine_default(void)
+{
+	for (unsigned i = 0; machine_list[i]; i++)
+		if (machine_list[i]->arch == arch_host())
+			return machine_list[i];
+	return machine_list[0];
 }

@@ -34,6 +34,9 @@ struct machine_config {
 	const char *append;
 	enum boot_how boot;
 	bool kaslr;
+	const char *dtb;      /* arm64: a device tree of the user's; NULL: made from the board */
+	bool acpi;	      /* arm64: describe the machine by ACPI tables, not by a device tree */
+	unsigned gic_version; /* arm64: 2, 3, or 0 for the host's best */
 	const char *serial[MACHINE_SERIALS]; /* chardev specs; NULL: "none" */
 	const char *device[MACHINE_DEVICES]; /* "class,key=value,…" */
 	unsigned n_devices;
@@ -54,5 +57,7 @@ struct machine_type {
 /* NULL-terminated; machines.def. */
 extern const struct machine_type *const machine_list[];
 const struct machine_type *machine_find(const char *name);
+/* The machine for guests that this host's KVM can run; the first one if there is none. */
+const struct machine_type *machine_default(void);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "arch/arch.h"
 #include "base/str.h"
 #include "chardev/chardev.h"
 #include "device/devices.h"
@@ -67,7 +68,15 @@ int machine_check(const struct machine_config *c, const struct arch *arch, uint6
 		  uint64_t max, struct err *e)
 {
 	char is[32], limit[32];
+	const struct arch *host = arch_host();
 
+	if (!c->accel->manual_clock && arch != host) {
+		err_set(e, -ENOTSUP,
+			"the %s machine runs %s guests, and %s runs those of the host only (%s)",
+			c->machine, arch->long_name, c->accel->name,
+			host ? host->long_name : "an architecture that Lodge does not know");
+		return err_kind(e, ERR_HOST);
+	}
 	if (!c->cpus || c->cpus > arch->max_vcpus) {
 		err_set(e, -EINVAL, "--cpus %u: a VM has 1 to %u CPUs", c->cpus, arch->max_vcpus);
 		return err_kind(e, ERR_USAGE);

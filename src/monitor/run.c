@@ -7,6 +7,7 @@
  *	a request of the guest, a device or a vCPU (vm->on_request)	see on_request
  *	C-a x								EXIT_LEFT
  *	SIGINT, SIGTERM, SIGHUP, SIGQUIT				EXIT_SIGNAL + number
+ *	SIGPWR				presses the guest's power button; the guest decides
  *	--timeout							EXIT_TIMEOUT
  *	a panic that hangs for good (monitor/progress.c)		EXIT_PANIC
  *
@@ -34,6 +35,7 @@
 #include "monitor/stats.h"
 
 struct run {
+	const struct machine_type *machine;
 	const struct machine_config *config;
 	const struct run_options *options;
 	struct loop *loop;
@@ -220,6 +222,18 @@ static void on_halt(void *arg)
 	finish(r, EXIT_GUEST_OFF, "halt");
 }
 
+static void press_power_button(struct run *r)
+{
+	struct err e = ERR_INIT;
+
+	if (!r->vm)
+		return;
+	if (r->machine->power_button(r->vm, &e) < 0)
+		log_err(&e);
+	else
+		log_info("the power button was pressed (SIGPWR)");
+}
+
 static void on_signal(struct loop_fd *w, uint32_t events)
 {
 	struct run *r = container_of(w, struct run, signals);
@@ -229,6 +243,10 @@ static void on_signal(struct loop_fd *w, uint32_t events)
 	if (r->ended || read(w->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
 		return;
 	int sig = (int)info.ssi_signo;
+	if (sig == SIGPWR) {
+		press_power_button(r);
+		return;
+	}
 	log_info("ended by SIG%s", sigabbrev_np(sig));
 	finish(r, EXIT_SIGNAL + sig, "signal");
 }
@@ -253,7 +271,7 @@ static void on_timeout(struct loop_fd *w, uint32_t events)
 	finish(r, EXIT_TIMEOUT, "timeout");
 }
 
-static const int end_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+static const int our_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPWR};
 
 static int signals_init(struct run *r, const sigset_t *set, struct err *e)
 {
@@ -381,7 +399,7 @@ static int run_loop(struct run *r, const struct machine_type *t, const sigset_t 
 int monitor_run(const struct machine_type *t, const struct machine_config *c,
 		const struct run_options *o, struct err *e)
 {
-	struct run r = {.config = c, .options = o, .how = "failed", .stats_fd = -1};
+	struct run r = {.machine = t, .config = c, .options = o, .how = "failed", .stats_fd = -1};
 	sigset_t set, old;
 	int code;
 
@@ -390,8 +408,8 @@ int monitor_run(const struct machine_type *t, const struct machine_config *c,
 	if (o->stats_path && (r.stats_fd = stats_open(o->stats_path, e)) < 0)
 		return r.stats_fd;
 	sigemptyset(&set);
-	for (size_t i = 0; i < ARRAY_LEN(end_signals); i++)
-		sigaddset(&set, end_signals[i]);
+	for (size_t i = 0; i < ARRAY_LEN(our_signals); i++)
+		sigaddset(&set, our_signals[i]);
 	pthread_sigmask(SIG_BLOCK, &set, &old);
 	r.loop = loop_new(e);
 	code = r.loop ? run_loop(&r, t, &set, e) : e->code;

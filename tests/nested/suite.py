@@ -22,7 +22,7 @@ KEYS = {
 }
 
 # How the host presses the guest's power button.
-BUTTON = {"qemu": "echo system_powerdown >/tmp/monitor.in"}
+BUTTON = {"qemu": "echo system_powerdown >/tmp/monitor.in", "lodge": "killall -PWR lodge"}
 
 Verdict = collections.namedtuple("Verdict", "state detail")
 

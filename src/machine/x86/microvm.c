@@ -13,6 +13,7 @@
  * The chips that KVM has in the kernel (PIC, PIT, I/O APIC, local APICs, port 0x61) are the
  * accelerator's.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "arch/arch.h"
@@ -63,6 +64,17 @@ static int board_reset(struct vm *vm, struct err *e)
 			return rc;
 	}
 	return boot_x86_load(&vm->mem, &b->params, vm->vcpus[0].state, e);
+}
+
+/* What only other machines have. */
+static int refuse_foreign(const struct machine_config *c, struct err *e)
+{
+	const char *what = c->dtb ? "--dtb" : c->acpi ? "--acpi" : c->gic_version ? "--gic" : NULL;
+
+	if (!what)
+		return 0;
+	err_set(e, -EINVAL, "%s is for arm64 machines; microvm is an x86-64 one", what);
+	return err_kind(e, ERR_USAGE);
 }
 
 /* Opens what is to be booted and plans the memory: all that can be refused without a VM. */
@@ -186,7 +198,9 @@ static int microvm_build(const struct machine_config *c, struct loop *l, struct 
 	for (unsigned i = 0; i < MACHINE_INITRDS; i++)
 		b->initrd[i].fd = -1;
 	b->config = c;
-	rc = machine_topology(c, &b->topology, e);
+	rc = refuse_foreign(c, e);
+	if (!rc)
+		rc = machine_topology(c, &b->topology, e);
 	if (!rc)
 		rc = plan_boot(b, e);
 	if (!rc) {
