@@ -6,7 +6,7 @@
  * bridge, and IORT if there is an ITS for it too; XSDT and RSDP.
  *
  * A guest finds them through an EFI system table only (boot/arm64/efi.h).  The RTC is in no table:
- * ACPI has no name for a PL031, the time comes from EFI where there is firmware.
+ * ACPI has no name for a PL031, the time comes from EFI's GetTime.
  *
  * Pure functions; the description is only read, and nothing of it is kept.
  */

@@ -93,7 +93,7 @@ struct arm64_board {
 	uint8_t pmu_ppi; /* 0: no PMU */
 
 	struct arm64_chip uart; /* PL011, the console */
-	struct arm64_chip rtc;	/* PL031; device tree only, in ACPI there is no name for it */
+	struct arm64_chip rtc;	/* PL031; with ACPI the guest reads it by EFI's GetTime */
 	struct arm64_chip gpio; /* PL061, with a power key at power_pin */
 	uint8_t power_pin;
 	const struct arm64_device *device;

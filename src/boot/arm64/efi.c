@@ -6,11 +6,14 @@
  * device tree (drivers/firmware/efi/efi-init.c), and with a tree that has nothing but /chosen it
  * turns to ACPI (arch/arm64/kernel/acpi.c).
  *
- * The runtime services are a table whose entries all return EFI_UNSUPPORTED.  Kernels since 5.7 do
- * not call them at all: EFI_RT_PROPERTIES_TABLE says that none works [UEFI 2.10 §4.6.2].  Older ones
- * map the region and call what they find.  It has a virtual address already, since for the kernel
- * SetVirtualAddressMap was called; it is in the range that Linux's stub uses, and like there in the
- * lower half.
+ * Of the runtime services GetTime works if there is a PL031, which ACPI has no other way to give to
+ * the guest: a few instructions that read it (efi_time.S).  All others return EFI_UNSUPPORTED.
+ * Kernels since 5.7 do not even call those: EFI_RT_PROPERTIES_TABLE says which there are [UEFI 2.10
+ * §4.6.2].  Linux takes its clock only from an EFI that has all four functions of time in there, so
+ * they are; it lives with a SetTime and wake-ups that are refused.
+ *
+ * The runtime regions have virtual addresses already, since for the kernel SetVirtualAddressMap was
+ * called; they are in the range that Linux's stub uses, and like there in the lower half.
  *
  * Linux's stub also leaves a list of memory that the kernel reserves for the next one after kexec
  * (LINUX_EFI_MEMRESERVE_TABLE in include/linux/efi.h); the GIC's driver complains if there is none
@@ -25,11 +28,14 @@
 
 #include "base/endian.h"
 #include "boot/acpi/arm64.h"
+#include "boot/arm64/efi_time.h"
 
 /* Memory types and attributes [UEFI 2.10 §7.2]. */
 #define EFI_RUNTIME_CODE     5
 #define EFI_CONVENTIONAL     7
 #define EFI_ACPI_RECLAIM     9
+#define EFI_MMIO	     11
+#define EFI_MEMORY_UC	     UINT64_C(0x1)
 #define EFI_MEMORY_CACHEABLE UINT64_C(0xf) /* UC, WC, WT and WB are all possible */
 #define EFI_MEMORY_RUNTIME   (UINT64_C(1) << 63)
 #define EFI_PAGE	     4096u
@@ -42,11 +48,16 @@
 
 /* Where Linux's stub begins to map runtime regions. */
 #define RUNTIME_VIRT UINT64_C(0x20000000)
+#define RTC_VIRT     (RUNTIME_VIRT + EFI_ALIGN)
+
+/* GetTime, SetTime, GetWakeupTime, SetWakeupTime [UEFI 2.10 §4.6.2]. */
+#define RT_TIME_SERVICES 0x000fu
 
 /* Offsets in the block. */
 #define OFF_CODE     0x000u
 #define OFF_RUNTIME  0x100u
 #define OFF_SYSTEM   0x200u
+#define OFF_TIME     0x400u
 #define OFF_RECLAIM  KIB(64)
 #define OFF_VENDOR   (OFF_RECLAIM + 0x000)
 #define OFF_CONFIG   (OFF_RECLAIM + 0x040)
@@ -90,8 +101,8 @@ struct efi_descriptor {
 } PACKED;
 _Static_assert(sizeof(struct efi_descriptor) == 40, "EFI_MEMORY_DESCRIPTOR");
 
-/* Every range of memory, and the block makes at most three more out of one. */
-#define MAP_MAX (ARM64_BOARD_MEMORY_MAX + 3)
+/* Every range of memory, of which the block makes at most three more, and the RTC. */
+#define MAP_MAX (ARM64_BOARD_MEMORY_MAX + 4)
 #define OFF_ACPI ALIGN_UP(OFF_MAP + MAP_MAX * sizeof(struct efi_descriptor), ACPI_ALIGN)
 
 /* Guids in the order of their bytes in memory. */
@@ -122,7 +133,7 @@ static void put_table(struct efi_image *img, uint64_t off, void *table, size_t n
 	put(img, off, table, n);
 }
 
-static void put_runtime(struct efi_image *img)
+static void put_runtime(struct efi_image *img, const struct arm64_board *b)
 {
 	/* mov x0, #3; movk x0, #0x8000, lsl #48; ret: EFI_UNSUPPORTED */
 	static const uint32_t code[] = {0xd2800060, 0xf2f00000, 0xd65f03c0};
@@ -132,10 +143,16 @@ static void put_runtime(struct efi_image *img)
 		le32_store(img->block.s + OFF_CODE + 4 * (size_t)i, code[i]);
 	for (unsigned i = 0; i < RUNTIME_SERVICES; i++)
 		t.service[i] = le64_of(RUNTIME_VIRT + OFF_CODE);
+	if (b->rtc.base) {
+		for (unsigned i = 0; i < ARRAY_LEN(efi_time_code); i++)
+			le32_store(img->block.s + OFF_TIME + 4 * (size_t)i, efi_time_code[i]);
+		le64_store(img->block.s + OFF_TIME + sizeof(efi_time_code), RTC_VIRT);
+		t.service[0] = le64_of(RUNTIME_VIRT + OFF_TIME);
+	}
 	put_table(img, OFF_RUNTIME, &t, sizeof(t));
 }
 
-static void put_config(struct efi_image *img)
+static void put_config(struct efi_image *img, const struct arm64_board *b)
 {
 	struct efi_config c[] = {{.table = le64_of(img->base + OFF_RT_PROPS)},
 				 {.table = le64_of(img->base + OFF_RESERVE)},
@@ -162,7 +179,7 @@ static void put_config(struct efi_image *img)
 		le16_store(img->block.s + OFF_VENDOR + 2 * i, (uint16_t)vendor[i]);
 	le16_store(props, 1); /* version */
 	le16_store(props + 2, sizeof(props));
-	le32_store(props + 4, 0); /* services that work */
+	le32_store(props + 4, b->rtc.base ? RT_TIME_SERVICES : 0);
 	put(img, OFF_RT_PROPS, props, sizeof(props));
 }
 
@@ -184,8 +201,18 @@ static void add_range(struct efi_image *img, unsigned *n, uint32_t type, uint64_
 
 static void put_map(struct efi_image *img, const struct arm64_board *b)
 {
+	struct efi_descriptor rtc = {
+		.type = le32_of(EFI_MMIO),
+		.phys = le64_of(b->rtc.base),
+		.virt = le64_of(RTC_VIRT),
+		.pages = le64_of(ARM64_CHIP_LEN / EFI_PAGE),
+		.attribute = le64_of(EFI_MEMORY_UC | EFI_MEMORY_RUNTIME),
+	};
 	uint64_t at = img->base, block_end = at + img->block.len;
 	unsigned n = 0;
+
+	if (b->rtc.base)
+		put(img, OFF_MAP + sizeof(rtc) * n++, &rtc, sizeof(rtc));
 
 	for (unsigned i = 0; i < b->n_memory; i++) {
 		uint64_t base = b->memory[i].base, end = base + b->memory[i].len;
@@ -271,8 +298,8 @@ int efi_build(const struct arm64_board *b, const struct smbios *smbios, uint64_t
 		efi_image_exit(img);
 		return r;
 	}
-	put_runtime(img);
-	put_config(img);
+	put_runtime(img, b);
+	put_config(img, b);
 	put_map(img, b);
 	return 0;
 }

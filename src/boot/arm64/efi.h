@@ -3,13 +3,13 @@
  * and SMBIOS tables [UEFI 2.10 §4; Linux Documentation/arch/arm64/arm-acpi.rst].
  *
  * The guest is not started through EFI: it gets the state that a kernel is in after its EFI stub
- * has run and ExitBootServices and SetVirtualAddressMap are behind it, as kexec does it.  There are
- * no runtime services; every entry of their table returns EFI_UNSUPPORTED, and the table that says
- * so (EFI_RT_PROPERTIES_TABLE) is there.
+ * has run and ExitBootServices and SetVirtualAddressMap are behind it, as kexec does it.  There is
+ * one runtime service that works, GetTime, if the board has an RTC; the others return
+ * EFI_UNSUPPORTED.
  *
  * Everything is one block of RAM of @len bytes:
  *
- *	0	runtime services code: system table, runtime services table, the function
+ *	0	runtime services code: system table, runtime services table, the functions
  *	64 KiB	ACPI reclaim memory: configuration table, memory map, ACPI and SMBIOS tables
  */
 #ifndef LODGE_BOOT_ARM64_EFI_H
