@@ -109,6 +109,10 @@ static void reset_fields(const struct state_table *t, void *obj, bool kept_too)
 
 		if (f->keep && !kept_too)
 			continue;
+		if (!f->reset && (f->kind == FIELD_UINT || f->kind == FIELD_BOOL)) {
+			memset(member(f, obj, 0), 0, f->total); /* some are kilobytes of them */
+			continue;
+		}
 		for (unsigned i = 0; i < elems(f); i++) {
 			uint8_t *p = member(f, obj, i);
 
