@@ -1,10 +1,11 @@
 """The nested test bed: a Debian kernel under QEMU's software CPU that offers a real /dev/kvm.
 
-Levels: the host runs QEMU without KVM (TCG) with a CPU that has AMD's SVM; in it runs the outer
-guest, L1, a Debian cloud kernel with kvm-amd; in that run the programs under test, which may start
-guests of their own, L2.  L1 gets all its files in one initramfs and reports over a serial port of
-its own (the protocol is at the head of tests/nested/init), so that kernel messages, which go to the
-other port, never mix with what the programs print.
+Levels: the host runs QEMU without KVM (TCG) with a CPU that has AMD's SVM, or arm64's EL2; in it
+runs the outer guest, L1, a Debian cloud kernel with KVM; in that run the programs under test,
+which may start guests of their own, L2.  L1 gets all its files in one initramfs and reports over a
+channel of its own (the protocol is at the head of tests/nested/init), so that kernel messages,
+which go to the first serial port, never mix with what the programs print.  What differs between the
+architectures is in arches.py.
 
 With QEMU 7.2, L1 stood still in one of seven runs of 20 s: its timer interrupt was pending in the
 local APIC, but L2 kept the software CPU, until L1's next interrupt from elsewhere.  So the host
@@ -17,7 +18,6 @@ read as it is, L1 must be told its rate (what it would measure is off by half on
 """
 
 import os
-import platform
 import secrets
 import selectors
 import shlex
@@ -35,32 +35,33 @@ sys.path[:0] = [os.path.join(TOP, "tools", "guest"), os.path.join(TOP, "tests", 
 import build  # these two are found through the line above
 import initramfs
 
-QEMU = "qemu-system-x86_64"
+import arches
+
 HEARTBEAT = 0.1
-MODULES = ("irqbypass", "kvm", "kvm-amd")
+X86 = arches.X86
 
 
 class BedError(Exception):
     """The bed itself cannot do its work; the text says why."""
 
 
-def kernel_file(what, flavour="cloud"):
+def kernel_file(what, flavour="cloud", arch=X86):
     """The path of a file of the Debian kernel, by way of tools/guest/fetch-kernel."""
     tool = os.path.join(TOP, "tools", "guest", "fetch-kernel")
     done = subprocess.run(
-        [tool, "--flavour", flavour, "--print", what],
+        [tool, "--arch", arch.debian, "--flavour", flavour, "--print", what],
         stdout=subprocess.PIPE, text=True, check=False,
     )
     if done.returncode:
-        raise BedError(f"the {flavour} kernel is not to be had")
+        raise BedError(f"the {flavour} kernel for {arch.name} is not to be had")
     return done.stdout.strip()
 
 
-def qemu_program():
-    """The QEMU that carries L1 (and that may be copied into it)."""
-    program = shutil.which(QEMU)
+def qemu_program(arch=X86):
+    """The QEMU that carries L1."""
+    program = shutil.which(arch.qemu)
     if not program:
-        raise BedError(f"{QEMU}: not found (Debian: qemu-system-x86)")
+        raise BedError(f"{arch.qemu}: not found (Debian: {arch.package})")
     return program
 
 
@@ -73,30 +74,22 @@ def stop_all():
         machine.kill()
 
 
-def lodge_program():
+def lodge_program(arch=X86):
     """The Lodge under test."""
-    return os.environ.get("LODGE") or os.path.join(TOP, "build", "lodge")
+    own = "lodge" if arch.name == arches.HOST else f"{arch.name}-release/lodge"
+    return os.environ.get("LODGE") or os.path.join(TOP, "build", own)
 
 
-def build_folder():
+def build_folder(arch=X86):
     """The folder of the build under test, from the top of the tree if it is in it."""
-    folder = os.environ.get("LODGE_BUILD") or os.path.dirname(os.path.realpath(lodge_program()))
-    folder = os.path.abspath(folder)
+    program = os.path.realpath(lodge_program(arch))
+    folder = os.path.abspath(os.environ.get("LODGE_BUILD") or os.path.dirname(program))
     return os.path.relpath(folder, TOP) if folder.startswith(TOP + os.sep) else folder
 
 
 def host_patience():
     """How many programs want each CPU of this host: what a limit should be multiplied by."""
     return min(max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)), 5.0)
-
-
-def clock_parameters():
-    """What L1's kernel must be told about the host's clocks."""
-    if platform.machine() != "x86_64":
-        return ""
-    done = subprocess.run([build.program("tsc-khz")], stdout=subprocess.PIPE, text=True, check=True)
-    # no_timer_check: on a busy host the test of the timer fails by chance, and the kernel panics.
-    return f" tsc_early_khz={done.stdout.strip()} no_timer_check"
 
 
 class Job:
@@ -122,22 +115,26 @@ class Bed:
     All limits are in seconds of an idle host; `patience` is what they are multiplied by.
     """
 
-    def __init__(self, directory="/root", memory="2G", cpu="EPYC", limit=240, patience=1.0):
-        self.directory = directory
-        self.memory = memory
-        self.cpu = cpu
+    def __init__(self, arch=X86, host=None, memory=None, limit=240, patience=1.0):
+        self.arch = arch
+        try:
+            self.cpu, self.gic, self.append = arches.parse_host(host or arch.hosts[0])
+        except ValueError as error:
+            raise BedError(str(error)) from error
+        self.directory = "/root"
+        self.memory = memory or arch.memory
         self.limit = round(limit * patience)
         self.patience = patience
         self.jobs = []
         self.word = "@@" + secrets.token_hex(6)
-        self.archive = initramfs.Archive()
+        self.archive = initramfs.Archive(arches.library_folders(arch), arches.emulator(arch))
         self.archive.skeleton()
-        self.archive.busybox(initramfs.find_busybox())
-        self.archive.directory(directory)
+        self.archive.busybox(arches.find_busybox(arch))
+        self.archive.directory(self.directory)
         self.archive.directory("/jobs")
         self.archive.file(os.path.join(HERE, "init"), "/init", 0o755)
-        modules = kernel_file("modules")
-        for module in MODULES:
+        modules = kernel_file("modules", arch=arch)
+        for module in arch.modules:
             self.archive.file(os.path.join(modules, module + ".ko"), f"/modules/{module}.ko")
 
     def add_file(self, source, path=None):
@@ -148,16 +145,13 @@ class Bed:
         """Is there already a file of that name in L1?"""
         return path.lstrip("/") in self.archive.entries
 
-    def add_qemu(self):
+    def add_qemu(self, firmware=False):
         """Put QEMU with its libraries and firmware into L1, to compare with."""
-        if self.has(f"/usr/bin/{QEMU}"):
-            return
-        self.archive.file(qemu_program(), f"/usr/bin/{QEMU}")
-        for name in ("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"):
-            for folder in ("/usr/share/qemu", "/usr/share/seabios"):
-                if os.path.exists(os.path.join(folder, name)):
-                    self.archive.file(os.path.join(folder, name), f"/usr/share/qemu/{name}")
-                    break
+        target = f"/usr/bin/{self.arch.qemu}"
+        if not self.has(target):
+            arches.add_qemu(self.archive, self.arch, target)
+        if firmware and not self.has(arches.FIRMWARE):
+            arches.add_firmware(self.archive, self.arch)
 
     def add_job(self, name, script, limit=120):
         """Append a job: a shell script, under a limit of seconds."""
@@ -176,6 +170,8 @@ class Bed:
             "BED_WORD": self.word,
             "BED_DIRECTORY": self.directory,
             "BED_HELP": text,
+            "BED_MODULES": " ".join(self.arch.modules),
+            "BED_REPORT": self.arch.report,
         }
         lines = [f"{name}={shlex.quote(value)}\n" for name, value in settings.items()]
         self.archive.data("/bed.env", "".join(lines).encode())
@@ -185,10 +181,12 @@ class Bed:
 
     def _command(self, cpio):
         return [
-            qemu_program(), "-M", "pc", "-accel", "tcg", "-cpu", self.cpu, "-m", self.memory,
+            qemu_program(self.arch), *self.arch.machines(self.gic), "-accel", "tcg",
+            "-cpu", self.cpu, "-m", self.memory,
             "-smp", "1", "-nodefaults", "-display", "none", "-no-reboot",
-            "-kernel", kernel_file("vmlinuz"), "-initrd", cpio,
-            "-append", "console=ttyS0 quiet panic=-1" + clock_parameters(),
+            "-kernel", kernel_file("vmlinuz", arch=self.arch), "-initrd", cpio,
+            "-append", f"console={self.arch.console} quiet panic=-1" + self.append
+            + arches.clock_parameters(self.arch),
         ]
 
     def shell(self, folder, text):
@@ -205,7 +203,7 @@ class Bed:
         cpio = self._build(folder, "jobs")
         console = os.path.join(folder, "console.log")
         monitor = os.path.join(folder, "monitor")
-        command = self._command(cpio) + ["-serial", f"file:{console}", "-serial", "stdio"]
+        command = self._command(cpio) + ["-serial", f"file:{console}", *self.arch.channel]
         command += ["-monitor", f"unix:{monitor},server=on,wait=off"]
         reader = _Reader(self, on_event, on_output)
         with open(os.path.join(folder, "qemu.log"), "wb") as log:
@@ -216,7 +214,7 @@ class Bed:
         try:
             late = self._pump(machine, reader)
             if late:
-                _look_inside(monitor, os.path.join(folder, "state.log"))
+                _look_inside(self.arch, monitor, os.path.join(folder, "state.log"))
         finally:
             machine.kill()
             machine.wait()
@@ -322,14 +320,14 @@ class _Reader:
             self.done = True
 
 
-def _look_inside(monitor, target):
+def _look_inside(arch, monitor, target):
     """Ask QEMU for the state of an L1 that does not end."""
     with open(target, "wb") as log, socket.socket(socket.AF_UNIX) as talk:
         talk.settimeout(2)
         try:
             talk.connect(monitor)
-            for question in (b"info registers\n", b"info pic\n", b"info lapic\n"):
-                talk.sendall(question)
+            for question in arch.questions:
+                talk.sendall(question.encode() + b"\n")
                 time.sleep(0.5)
                 log.write(talk.recv(65536))
         except OSError as error:

@@ -108,7 +108,7 @@ def monitor_command(test, vmm, kernel, initrd, patience=1.0):
         ]
     monitor = ["-monitor", "pipe:/tmp/monitor"] if test["end"] == "button" else []
     return [
-        bed.QEMU, "-M", "microvm,rtc=on", "-accel", "kvm", "-cpu", "host", "-smp", test["cpus"],
+        bed.X86.qemu, "-M", "microvm,rtc=on", "-accel", "kvm", "-cpu", "host", "-smp", test["cpus"],
         "-m", test["memory"], "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-serial", "stdio", *monitor, "-kernel", kernel, "-initrd", initrd,
         "-append", kernel_parameters(test).replace(" lodge.smbios", ""),

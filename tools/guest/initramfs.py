@@ -21,8 +21,11 @@ class Missing(Exception):
 class Archive:
     """A newc archive that is built in memory and written at once."""
 
-    def __init__(self):
+    def __init__(self, folders=(), emulator=()):
+        """For another architecture: the folders of its libraries, and what runs its programs."""
         self.entries = {}
+        self.folders = list(folders)
+        self.emulator = list(emulator)
 
     def _add(self, path, mode, data=b"", device=(0, 0)):
         path = os.path.normpath("/" + path).lstrip("/")
@@ -65,7 +68,7 @@ class Archive:
             raise Missing(f"{error.filename}: {error.strerror}") from error
         self.data(path, data, found if mode is None else mode)
         if data[:4] == b"\x7fELF" and found & 0o111:
-            for library, where in shared_objects(source):
+            for library, where in shared_objects(source, self.folders):
                 if library.lstrip("/") not in self.entries:
                     self.file(where, library, 0o755)
 
@@ -73,7 +76,7 @@ class Archive:
         """Add busybox and a link for each of its applets."""
         self.file(program, "/bin/busybox", 0o755)
         for applet in subprocess.run(
-            [program, "--list"], stdout=subprocess.PIPE, text=True, check=True
+            [*self.emulator, program, "--list"], stdout=subprocess.PIPE, text=True, check=True
         ).stdout.split():
             if applet != "busybox" and f"bin/{applet}" not in self.entries:
                 self.symlink(f"/bin/{applet}", "busybox")
@@ -109,8 +112,13 @@ def _padded(data):
     return data + b"\0" * (-len(data) % 4)
 
 
-def shared_objects(program):
-    """The (name, file) pairs of the libraries and the loader that a dynamic program needs."""
+def shared_objects(program, folders=()):
+    """The (name, file) pairs of the libraries and the loader that a dynamic program needs.
+
+    With folders, the program is not one of this machine, and its libraries are sought there.
+    """
+    if folders:
+        return _foreign_objects(program, folders)
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
     found = []
     for line in done.stdout.splitlines():
@@ -120,6 +128,30 @@ def shared_objects(program):
         if match:
             found.append((match[1], os.path.realpath(match[1])))
     return found
+
+
+def _foreign_objects(program, folders):
+    """The same for a program that cannot be asked, out of the dynamic sections."""
+    found, rest = {}, [program]
+    while rest:
+        asker = rest.pop()
+        text = subprocess.run(
+            ["readelf", "--wide", "--dynamic", "--program-headers", asker],
+            capture_output=True, text=True, check=False,
+        ).stdout
+        names = re.findall(r"\(NEEDED\).*\[(.*)\]", text)
+        names += [
+            os.path.basename(path) for path in re.findall(r"program interpreter: (.*)\]", text)
+        ]
+        for name in names:
+            if name in found:
+                continue
+            places = (os.path.join(folder, name) for folder in folders)
+            found[name] = next(filter(os.path.exists, places), None)
+            if not found[name]:
+                raise Missing(f"{asker}: needs {name}, which is in none of {', '.join(folders)}")
+            rest.append(found[name])
+    return [(f"/lib/{name}", os.path.realpath(where)) for name, where in found.items()]
 
 
 def find_busybox():
