@@ -3,8 +3,11 @@
  * the probe says what this host can do.
  */
 #include <dirent.h>
+#include <semaphore.h>
 
 #include "kvm_rig.h"
+
+#include "accel/kvm/kvm.h"
 
 static const uint8_t counter[] = {
 	0x66, 0x43,	  /* 1: inc %ebx */
@@ -31,6 +34,11 @@ static const uint8_t two_ap[] = {
 	0x2e, 0x66, 0xf0, 0xff, 0x06, 0x00, 0x11, /* 1: lock incl %cs:0x1100 */
 	0xe6, 0x11,				  /* out %al,$0x11 */
 	0xeb, 0xf5,				  /* jmp 1b */
+};
+
+static const uint8_t spin_ap[] = {
+	0x2e, 0x66, 0xf0, 0xff, 0x06, 0x00, 0x11, /* 1: lock incl %cs:0x1100 */
+	0xeb, 0xf7,				  /* jmp 1b */
 };
 
 static unsigned open_files(void)
@@ -220,6 +228,74 @@ static void a_paused_vm_stands_still_and_goes_on_with_both_cpus(void **state)
 	rig_exit(&r);
 }
 
+static void wait_here(struct kvm_vm *kvm, const void *arg)
+{
+	sem_t *const *sem = arg;
+
+	(void)kvm;
+	while (sem_wait(*sem))
+		;
+}
+
+/* The VM's side thread is held up, so the throw-away VM can be closed by nobody while it is. */
+static void the_first_state_does_not_wait_for_the_throw_away_vm_to_close(void **state)
+{
+	struct err e = ERR_INIT;
+	unsigned files;
+	sem_t sem, *arg = &sem;
+	struct rig r;
+
+	(void)state;
+	sem_init(&sem, 0, 0);
+	rig_init(&r, &(struct rig_options){.code = two,
+					   .len = sizeof(two),
+					   .cpus = 2,
+					   .chips = true,
+					   .mode = IRQCHIP_KERNEL,
+					   .tweak = apic_window});
+	assert_int_equal(as_load(&r.vm->mem, 0x2000, spin_ap, sizeof(spin_ap)), IO_OK);
+	vm_run(r.vm);
+	while (!word_at(&r, 0x3100))
+		loop_step(r.loop, 1);
+	kvm_later_wait(kvm_of(r.vm));
+	files = open_files();
+	rig_check(kvm_later(kvm_of(r.vm), wait_here, &arg, sizeof(arg), &e), &e);
+	rig_check(vcpu_get_state(&r.vm->vcpus[0], &e), &e);
+	assert_int_equal(open_files(), files + 2);
+	vm_pause(r.vm);
+	assert_int_equal(sem_post(&sem), 0);
+	kvm_later_wait(kvm_of(r.vm));
+	assert_int_equal(open_files(), files);
+	rig_exit(&r);
+	sem_destroy(&sem);
+}
+
+static void count_up(struct kvm_vm *kvm, const void *arg)
+{
+	unsigned *const *n = arg;
+
+	(void)kvm;
+	++**n;
+}
+
+static void jobs_for_later_are_all_done_when_the_vm_has_gone(void **state)
+{
+	struct err e = ERR_INIT;
+	unsigned n = 0, *arg = &n;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &(struct rig_options){.code = spin, .len = sizeof(spin)});
+	for (unsigned i = 0; i < 100; i++)
+		rig_check(kvm_later(kvm_of(r.vm), count_up, &arg, sizeof(arg), &e), &e);
+	kvm_later_wait(kvm_of(r.vm));
+	assert_int_equal(n, 100);
+	for (unsigned i = 0; i < 100; i++)
+		rig_check(kvm_later(kvm_of(r.vm), count_up, &arg, sizeof(arg), &e), &e);
+	rig_exit(&r);
+	assert_int_equal(n, 200);
+}
+
 static const char *fact(const struct accel_report *r, const char *key)
 {
 	for (unsigned i = 0; i < r->n_facts; i++)
@@ -280,6 +356,8 @@ static struct CMUnitTest tests[] = {
 	cmocka_unit_test(calls_reach_a_vcpu_that_never_exits_by_itself),
 	cmocka_unit_test(the_state_is_got_in_a_storm_of_kicks),
 	cmocka_unit_test(a_paused_vm_stands_still_and_goes_on_with_both_cpus),
+	cmocka_unit_test(the_first_state_does_not_wait_for_the_throw_away_vm_to_close),
+	cmocka_unit_test(jobs_for_later_are_all_done_when_the_vm_has_gone),
 	cmocka_unit_test(the_probe_says_what_it_found_and_leaves_nothing_behind),
 	cmocka_unit_test(more_cpus_than_kvm_gives_are_refused_with_the_number),
 };

@@ -4,9 +4,9 @@
  *
  * Files: caps.c opens the node and names capabilities; vm.c makes the VM and times its clock;
  * slots.c hands over memory and fetches dirty pages; run.c runs vCPUs and has the exits that every
- * architecture shares; report.c writes facts for `lodge info`.  The folder of the host's
- * architecture has registers, CPUID, interrupt chips, its own exits and the probe; it implements
- * the kvm_arch_* functions and defines accel_kvm.
+ * architecture shares; later.c does what nobody has to wait for; report.c writes facts for `lodge
+ * info`.  The folder of the host's architecture has registers, CPUID, interrupt chips, its own
+ * exits and the probe; it implements the kvm_arch_* functions and defines accel_kvm.
  */
 #ifndef LODGE_ACCEL_KVM_KVM_H
 #define LODGE_ACCEL_KVM_KVM_H
@@ -61,6 +61,16 @@ struct kvm_slot {
 	bool used, log;
 };
 
+/* Jobs for later, see later.c. */
+struct kvm_later {
+	pthread_mutex_t lock; /* leaf */
+	pthread_cond_t idle;
+	struct kvm_job *jobs; /* still to be done, in order */
+	pthread_t thread;
+	bool started; /* there is a thread to join */
+	bool busy;    /* it has not yet seen the list empty */
+};
+
 struct kvm_vm {
 	struct vm *vm;
 	int node, fd;
@@ -74,6 +84,7 @@ struct kvm_vm {
 	/* The guest's clock, see vm.c. */
 	bool clock_known, clock_pending;
 	uint64_t clock_offset, clock_value;
+	struct kvm_later later;
 	struct kvm_arch *arch;
 };
 
@@ -128,6 +139,23 @@ int kvm_clock_get(struct kvm_vm *kvm, uint64_t *ns, struct err *e) MUST_CHECK;
 void kvm_clock_put(struct kvm_vm *kvm, uint64_t ns);
 /* Before the first entry after a pause. */
 void kvm_clock_resume(struct kvm_vm *kvm);
+
+/* later.c */
+
+#define KVM_LATER_ARG 64u
+
+void kvm_later_init(struct kvm_later *l);
+/*
+ * Has @fn called on a thread of its own, after all jobs before it, with a copy of the @len bytes
+ * (at most KVM_LATER_ARG) at @arg.  Any thread, no lock of the VM held that @fn takes.  -ENOMEM, or
+ * -EAGAIN if the host gives no thread; then @fn is not called.
+ */
+int kvm_later(struct kvm_vm *kvm, void (*fn)(struct kvm_vm *kvm, const void *arg), const void *arg,
+	      size_t len, struct err *e) MUST_CHECK;
+/* Returns when all jobs that were put on the list before are done. */
+void kvm_later_wait(struct kvm_vm *kvm);
+/* Waits for them and ends it; nobody may have another job. */
+void kvm_later_exit(struct kvm_vm *kvm);
 
 /* slots.c */
 

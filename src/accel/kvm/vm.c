@@ -190,6 +190,7 @@ int kvm_vm_init(struct vm *vm, struct err *e)
 	kvm->vm = vm;
 	kvm->node = kvm->fd = -1;
 	pthread_mutex_init(&kvm->lock, NULL);
+	kvm_later_init(&kvm->later);
 	vm->accel_data = kvm;
 	rc = options_parse(&kvm->opt, vm->accel_arg, e);
 	return rc ? rc : init_parts(kvm, e);
@@ -203,6 +204,7 @@ void kvm_vm_exit(struct vm *vm)
 		return;
 	for (unsigned i = 0; kvm->vcpus && i < vm->n_vcpus; i++)
 		kvm_vcpu_destroy(&kvm->vcpus[i]);
+	kvm_later_exit(kvm);
 	kvm_arch_vm_exit(kvm);
 	for (unsigned i = 0; kvm->slots && i < kvm->n_slots; i++)
 		free(kvm->slots[i].dirty);

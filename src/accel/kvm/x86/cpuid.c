@@ -91,7 +91,7 @@ int kvm_x86_set_cpuid(struct kvm_vcpu *kv, struct err *e)
 	struct {
 		struct x86_cpuid host[X86_CPUID_MAX], guest[X86_CPUID_MAX];
 		struct kvm_x86_cpuid kvm;
-	} *b;
+	} * b;
 	unsigned n;
 	int rc = host_cpuid(kv->kvm, e);
 

@@ -211,18 +211,17 @@ static const struct irqchip_ops chip_ops = {
 /*
  * Timer ticks that the guest missed are not made up for (reinject off): a guest that was not
  * scheduled would be flooded with them, and kernels read the time elsewhere.  Saying so takes KVM
- * two grace periods, 8 ms and more, and no guest has its timer running by then: a thread of its own
- * says it while the VM starts.
+ * two grace periods, 8 ms and more, and no guest has its timer running by then: it is said while
+ * the VM starts.
  */
-static void *reinject_off(void *arg)
+static void reinject_off(struct kvm_vm *kvm, const void *arg)
 {
-	struct kvm_arch *a = arg;
 	struct kvm_reinject_control reinject = {.pit_reinject = 0};
 	struct err e = ERR_INIT;
 
-	if (KVM_CALL(a->kvm->fd, KVM_REINJECT_CONTROL, &reinject, &e) < 0)
+	(void)arg;
+	if (KVM_CALL(kvm->fd, KVM_REINJECT_CONTROL, &reinject, &e) < 0)
 		log_warn("missed timer ticks will be made up for: %s", e.msg);
-	return NULL;
 }
 
 static int init_kernel(struct kvm_arch *a, struct err *e)
@@ -235,10 +234,7 @@ static int init_kernel(struct kvm_arch *a, struct err *e)
 		rc = KVM_CALL(fd, KVM_CREATE_PIT2, &pit, e);
 	if (rc < 0 || !kvm_cap(fd, KVM_CAP_REINJECT_CONTROL))
 		return rc < 0 ? rc : 0;
-	rc = fault_hit("pthread_create") ? EAGAIN
-					 : pthread_create(&a->reinject, NULL, reinject_off, a);
-	a->reinjecting = !rc;
-	return rc ? err_errno(e, -rc, "cannot start a thread"), err_kind(e, ERR_HOST) : 0;
+	return kvm_later(a->kvm, reinject_off, NULL, 0, e);
 }
 
 static int init_split(struct kvm_arch *a, struct err *e)
@@ -292,9 +288,6 @@ int kvm_x86_irqchip_init(struct vm *vm, enum irqchip_mode mode, struct err *e)
 
 void kvm_x86_irqchip_exit(struct kvm_arch *a)
 {
-	if (a->reinjecting)
-		pthread_join(a->reinject, NULL);
-	a->reinjecting = false;
 	if (a->chip_ready)
 		irqchip_exit(&a->chip);
 	a->chip_ready = false;

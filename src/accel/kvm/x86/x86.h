@@ -50,8 +50,6 @@ struct kvm_arch {
 	enum irqchip_mode mode;
 	struct irqchip chip;
 	bool chip_ready;
-	pthread_t reinject; /* see reinject_off */
-	bool reinjecting;
 	/* Under chip.lock. */
 	struct x86_ioapic ioapic;	  /* split only */
 	uint64_t routed[X86_IOAPIC_PINS]; /* split: the entries KVM's routes were made from */
