@@ -1,6 +1,6 @@
 /*
- * A VM whose guest is a script, with every device of this build at its usual place on a PC, for the
- * tests of devices.
+ * A VM whose guest is a script, with every device of this build at its usual place on a PC or on
+ * the arm64 virt board, for the tests of devices.
  */
 #ifndef LODGE_TESTS_SCRIPT_VM_H
 #define LODGE_TESTS_SCRIPT_VM_H
@@ -40,6 +40,7 @@ static const struct placed {
 	{"debug-exit", NULL, 0, {-1, -1}},
 	{"debug-console", "debug", 0, {-1, -1}},
 	{"example-mmio", "example", 0xd0000000, {-1, -1}},
+	{"debug-exit-mmio", NULL, 0x09100000, {-1, -1}},
 };
 
 static int script_vm_chardev(struct script_vm *s, const char *id, struct err *e)
