@@ -141,7 +141,8 @@ static void load_random(struct world *w, struct input *in)
 
 static void command(struct world *w, struct input *in)
 {
-	static const char *const words[] = {"power-button", "", "sleep-button", "x"};
+	static const char *const words[] = {"power-button", "",		 "sleep-button",
+					    "pin 3 high",   "pin 3 low", "pin 8 high"};
 	struct device *d = pick(w, in);
 
 	(void)!device_command(d, words[byte(in) % ARRAY_LEN(words)], NULL);
