@@ -41,6 +41,7 @@ static const struct placed {
 	{"debug-console", "debug", 0, {-1, -1}},
 	{"example-mmio", "example", 0xd0000000, {-1, -1}},
 	{"debug-exit-mmio", NULL, 0x09100000, {-1, -1}},
+	{"pl011", "uart", 0x09000000, {33, -1}},
 	{"pl031", NULL, 0x09010000, {34, -1}},
 	{"pl061", NULL, 0x09030000, {39, -1}},
 };
