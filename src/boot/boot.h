@@ -4,7 +4,8 @@
  *
  * A boot image is recognised by content, never by name.  Opening it (boot/kernel.h) reads only its
  * headers; loading it (boot/x86/load.h, boot/arm64/load.h) is separate and is done again at each
- * reset, from the same open file, so that between two loads nothing but this struct stays in memory.
+ * reset, from the same open file, so that between two loads nothing but this struct stays in
+ * memory.
  */
 #ifndef LODGE_BOOT_BOOT_H
 #define LODGE_BOOT_BOOT_H
@@ -59,8 +60,8 @@ struct boot_multiboot {
 };
 
 /*
- * The header of an arm64 Image, numbers checked: of the file itself, of what a zboot image holds, or
- * of the first segment of a vmlinux, if there is one.
+ * The header of an arm64 Image, numbers checked: of the file itself, of what a zboot image holds,
+ * or of the first segment of a vmlinux, if there is one.
  */
 struct boot_arm64_image {
 	uint64_t text_offset; /* from a multiple of 2 MiB */

@@ -17,7 +17,8 @@ int boot_files_check(const struct boot_image *img, const struct boot_file *initr
 int boot_copy(struct as *mem, gpa_t addr, const struct boot_src *src, uint64_t off, uint64_t len,
 	      struct err *e) MUST_CHECK;
 int boot_clear(struct as *mem, gpa_t addr, uint64_t len, struct err *e) MUST_CHECK;
-/* The segments of @elf, which describes @src, each @shift higher than it says; their rest is zero. */
+/* The segments of @elf, which describes @src, each @shift higher than it says; their rest is zero.
+ */
 int boot_copy_segments(struct as *mem, const struct boot_src *src, const struct elf *elf,
 		       uint64_t shift, struct err *e) MUST_CHECK;
 /* A whole file. */

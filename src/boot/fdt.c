@@ -304,7 +304,8 @@ static void add_devices(struct fdt_writer *w, const struct arm64_board *b)
 	}
 }
 
-static void cell_window(struct fdt_writer *w, uint32_t space, uint64_t bus, uint64_t cpu, uint64_t len)
+static void cell_window(struct fdt_writer *w, uint32_t space, uint64_t bus, uint64_t cpu,
+			uint64_t len)
 {
 	fdt_cell(w, space);
 	fdt_cell64(w, bus);

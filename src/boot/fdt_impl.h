@@ -12,7 +12,7 @@
 
 struct fdt_writer {
 	void *buf;
-	int error; /* libfdt's, or 0 */
+	int error;	    /* libfdt's, or 0 */
 	struct strbuf list; /* cells of the property that is being put together */
 };
 

@@ -47,20 +47,22 @@ int fdt_check(const void *data, size_t len, struct err *e)
 	int r;
 
 	if (len < HEADER_LEN || fdt_magic(data) != FDT_MAGIC)
-		return err_set(e, -EINVAL, "is not a device tree blob (it begins with %02x %02x %02x %02x)",
+		return err_set(e, -EINVAL,
+			       "is not a device tree blob (it begins with %02x %02x %02x %02x)",
 			       len > 0 ? p[0] : 0, len > 1 ? p[1] : 0, len > 2 ? p[2] : 0,
 			       len > 3 ? p[3] : 0);
 	total = fdt_totalsize(data);
 	if (total > len)
 		return err_set(e, -EINVAL,
-			       "is a device tree blob that is cut short: it has %zu of %u bytes", len,
-			       total);
+			       "is a device tree blob that is cut short: it has %zu of %u bytes",
+			       len, total);
 	r = fdt_check_full(data, len);
 	if (r)
 		return err_set(e, -EINVAL, "is a device tree blob that cannot be used: %s",
 			       fdt_error(r));
 	if (check_depth(data))
-		return err_set(e, -EINVAL, "is a device tree blob with nodes nested more than %d deep",
+		return err_set(e, -EINVAL,
+			       "is a device tree blob with nodes nested more than %d deep",
 			       DEPTH_MAX);
 	if (!has_cells(data, "#address-cells") || !has_cells(data, "#size-cells"))
 		return err_set(e, -EINVAL,
@@ -142,10 +144,17 @@ static int add_memory(void *fdt, const struct acpi_node_memory *m, bool *fits)
 static int clear_chosen(void *fdt, int node)
 {
 	static const char *const stale[] = {
-		"bootargs",		   "linux,initrd-start",	"linux,initrd-end",
-		"kaslr-seed",		   "rng-seed",			"linux,uefi-system-table",
-		"linux,uefi-mmap-start",   "linux,uefi-mmap-size",	"linux,uefi-mmap-desc-size",
-		"linux,uefi-mmap-desc-ver", "linux,uefi-secure-boot",
+		"bootargs",
+		"linux,initrd-start",
+		"linux,initrd-end",
+		"kaslr-seed",
+		"rng-seed",
+		"linux,uefi-system-table",
+		"linux,uefi-mmap-start",
+		"linux,uefi-mmap-size",
+		"linux,uefi-mmap-desc-size",
+		"linux,uefi-mmap-desc-ver",
+		"linux,uefi-secure-boot",
 	};
 	int r = 0;
 
@@ -232,7 +241,8 @@ int fdt_patch(const struct fdt_blob *in, const struct acpi_node_memory *memory, 
 	free(fdt);
 	if (!fits)
 		return err_set(e, -EINVAL,
-			       "the device tree has addresses of 32 bits, the machine's memory needs more");
+			       "the device tree has addresses of 32 bits, the machine's memory "
+			       "needs more");
 	return err_set(e, r == -FDT_ERR_NOSPACE ? -E2BIG : -EINVAL,
 		       "the device tree cannot be completed: %s", fdt_error(r));
 }

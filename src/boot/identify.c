@@ -95,7 +95,8 @@ static bool identify_linux(const uint8_t *head, size_t n, enum boot_arch arch, s
 		return true;
 	}
 	/* On x86 it was looked at before, and is something else that happens to look so. */
-	if (arch != BOOT_X86 && at(head, n, 0x1fe, "\x55\xaa", 2) && at(head, n, 0x202, "HdrS", 4)) {
+	if (arch != BOOT_X86 && at(head, n, 0x1fe, "\x55\xaa", 2) &&
+	    at(head, n, 0x202, "HdrS", 4)) {
 		set(id, "an x86 Linux kernel (bzImage)", NULL);
 		id->foreign = true;
 		return true;

@@ -33,10 +33,11 @@
 
 const char *boot_accepted(enum boot_arch arch)
 {
-	return arch == BOOT_X86 ? "a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot "
-				  "kernel, each compressed or not"
-				: "a kernel is an arm64 Linux Image, an EFI zboot image or an ELF "
-				  "vmlinux, each compressed or not";
+	return arch == BOOT_X86
+		       ? "a kernel is a Linux bzImage, an ELF vmlinux, a PVH or a multiboot "
+			 "kernel, each compressed or not"
+		       : "a kernel is an arm64 Linux Image, an EFI zboot image or an ELF "
+			 "vmlinux, each compressed or not";
 }
 
 static const char *this_machine(enum boot_arch arch)
@@ -118,16 +119,14 @@ static int recognise_elf(struct boot_image *img, const uint8_t *head, size_t n, 
 	if (r)
 		return r;
 	if (img->elf.program && !img->pvh_unknown)
-		return err_set(
-			e, -EINVAL,
-			"is a program for an operating system (ELF), not a kernel; %s",
-			boot_accepted(BOOT_X86));
+		return err_set(e, -EINVAL,
+			       "is a program for an operating system (ELF), not a kernel; %s",
+			       boot_accepted(BOOT_X86));
 	if (img->elf.is64 || img->pvh_unknown)
 		return 1;
-	return err_set(
-		e, -EINVAL,
-		"is a 32-bit ELF file with neither a PVH note nor a multiboot header; %s",
-		boot_accepted(BOOT_X86));
+	return err_set(e, -EINVAL,
+		       "is a 32-bit ELF file with neither a PVH note nor a multiboot header; %s",
+		       boot_accepted(BOOT_X86));
 }
 
 int boot_recognise_plain(struct boot_image *img, const uint8_t *head, size_t n, uint64_t size,

@@ -7,9 +7,9 @@
 #include "boot/boot.h"
 
 /*
- * Opens and recognises the kernel at @path for a machine of @arch: reads its headers (and unpacks their first kilobytes),
- * not its contents.  Every error is one sentence "PATH: what the file is and what is accepted".
- * Main thread.  *@out is the caller's, to be freed with boot_image_close.
+ * Opens and recognises the kernel at @path for a machine of @arch: reads its headers (and unpacks
+ * their first kilobytes), not its contents.  Every error is one sentence "PATH: what the file is
+ * and what is accepted". Main thread.  *@out is the caller's, to be freed with boot_image_close.
  */
 int boot_image_open(const char *path, enum boot_arch arch, struct boot_image **out,
 		    struct err *e) MUST_CHECK;

@@ -7,7 +7,8 @@
 #include "boot/boot.h"
 
 /*
- * What boot_image_open does behind the opening: recognises @src for a machine of img->arch and fills
+ * What boot_image_open does behind the opening: recognises @src for a machine of img->arch and
+ * fills
  * @img in, except .file.
  * If @src is compressed as a whole, img->outer says how, and the rest describes what is inside.
  * Messages have no file name in front.

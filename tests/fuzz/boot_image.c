@@ -35,7 +35,8 @@ static void check_image(const struct boot_image *img, uint64_t size)
 		const struct boot_arm64_image *a = &img->arm64;
 
 		BUG_ON(img->mem_end < a->image_size || a->text_offset >= MIB(2));
-		BUG_ON(a->pack && (a->payload_off > size || a->payload_len > size - a->payload_off));
+		BUG_ON(a->pack &&
+		       (a->payload_off > size || a->payload_len > size - a->payload_off));
 	}
 	if (img->format == BOOT_FORMAT_ELF64 || img->format == BOOT_FORMAT_ELF32)
 		check_segments(&img->elf);

@@ -11,8 +11,11 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct acpi_node_memory memory[] = {{0x40000000, 0x20000000, 0}};
-	struct fdt_chosen c = {.cmdline = "quiet", .initrd = 0x48000000, .initrd_len = 4096,
-			       .kaslr_seed = 1, .rng_seed_len = 8};
+	struct fdt_chosen c = {.cmdline = "quiet",
+			       .initrd = 0x48000000,
+			       .initrd_len = 4096,
+			       .kaslr_seed = 1,
+			       .rng_seed_len = 8};
 	struct fdt_blob in = {malloc(size + 1), size}, out;
 	struct err e = ERR_INIT;
 

@@ -7,14 +7,14 @@
 
 #include "boot/arm64/board.h"
 
-#define BOARD_GICV3                                                                                \
-	.gic = {.version = 3,                                                                      \
-		.dist = 0x08000000,                                                                \
-		.redist = {{0x080a0000, 0xf60000}},                                                \
-		.n_redists = 1,                                                                    \
+#define BOARD_GICV3                                 \
+	.gic = {.version = 3,                       \
+		.dist = 0x08000000,                 \
+		.redist = {{0x080a0000, 0xf60000}}, \
+		.n_redists = 1,                     \
 		.its = 0x08080000}
 #define BOARD_TIMER .timer = {.secure = 13, .nonsecure = 14, .virt = 11, .hyp = 10}
-#define BOARD_CHIPS                                                                                \
+#define BOARD_CHIPS \
 	.uart = {0x09000000, 1}, .rtc = {0x09010000, 2}, .gpio = {0x09030000, 7}, .power_pin = 3
 
 struct board {
@@ -22,7 +22,8 @@ struct board {
 	struct arm64_board b;
 };
 
-static const struct arm64_cpu board_cpus[] = {{.mpidr = 0}, {.mpidr = 1}, {.mpidr = 2}, {.mpidr = 3}};
+static const struct arm64_cpu board_cpus[] = {
+	{.mpidr = 0}, {.mpidr = 1}, {.mpidr = 2}, {.mpidr = 3}};
 static const struct arm64_cpu board_numa_cpus[] = {{.mpidr = 0, .node = 0},
 						   {.mpidr = 1, .node = 0},
 						   {.mpidr = 0x100, .node = 1},
@@ -35,10 +36,20 @@ static const struct acpi_node_memory board_numa_memory[] = {
 };
 static const uint8_t board_distance[] = {10, 20, 40, 20, 10, 30, 40, 30, 10};
 static const struct arm64_device board_devices[] = {
-	{.name = "virtio_mmio", .compatible = "virtio,mmio", .hid = "LNRO0005", .base = 0x0a000000,
-	 .len = 0x200, .spi = 16, .edge = true},
-	{.name = "virtio_mmio", .compatible = "virtio,mmio", .hid = "LNRO0005", .base = 0x0a000200,
-	 .len = 0x200, .spi = 17, .edge = true},
+	{.name = "virtio_mmio",
+	 .compatible = "virtio,mmio",
+	 .hid = "LNRO0005",
+	 .base = 0x0a000000,
+	 .len = 0x200,
+	 .spi = 16,
+	 .edge = true},
+	{.name = "virtio_mmio",
+	 .compatible = "virtio,mmio",
+	 .hid = "LNRO0005",
+	 .base = 0x0a000200,
+	 .len = 0x200,
+	 .spi = 17,
+	 .edge = true},
 	{.name = "flash", .compatible = "cfi-flash", .len = 0x4000000, .no_irq = true},
 	{.name = "acpi_only", .hid = "QEMU0002", .base = 0x9020000, .len = 0x18, .spi = 40},
 };
@@ -56,30 +67,69 @@ static const struct acpi_pci board_pci = {
 static const struct board boards[] = {
 	{"arm64-up",
 	 "one CPU, GICv3, PMU, all chips",
-	 {.hypervisor = "LODGE", .cpu = board_cpus, .n_cpus = 1, .memory = board_memory,
-	  .n_memory = 1, BOARD_GICV3, BOARD_TIMER, .pmu_ppi = 7, BOARD_CHIPS}},
+	 {.hypervisor = "LODGE",
+	  .cpu = board_cpus,
+	  .n_cpus = 1,
+	  .memory = board_memory,
+	  .n_memory = 1,
+	  BOARD_GICV3,
+	  BOARD_TIMER,
+	  .pmu_ppi = 7,
+	  BOARD_CHIPS}},
 	{"arm64-v2",
 	 "four CPUs as two cores of two threads, GICv2, devices",
-	 {.cpu = board_cpus, .n_cpus = 4, .sockets = 1, .cores = 2, .threads = 2,
-	  .memory = board_memory, .n_memory = 1,
-	  .gic = {.version = 2, .dist = 0x08000000, .cpu = 0x08010000}, BOARD_TIMER, .pmu_ppi = 7,
-	  BOARD_CHIPS, .device = board_devices, .n_devices = 4}},
+	 {.cpu = board_cpus,
+	  .n_cpus = 4,
+	  .sockets = 1,
+	  .cores = 2,
+	  .threads = 2,
+	  .memory = board_memory,
+	  .n_memory = 1,
+	  .gic = {.version = 2, .dist = 0x08000000, .cpu = 0x08010000},
+	  BOARD_TIMER,
+	  .pmu_ppi = 7,
+	  BOARD_CHIPS,
+	  .device = board_devices,
+	  .n_devices = 4}},
 	{"arm64-numa",
-	 "three nodes with unequal distances, two sockets, affinities of four levels, two regions of "
+	 "three nodes with unequal distances, two sockets, affinities of four levels, two regions "
+	 "of "
 	 "redistributors",
-	 {.cpu = board_numa_cpus, .n_cpus = 4, .sockets = 2, .cores = 2, .threads = 1,
-	  .memory = board_numa_memory, .n_memory = 3, .n_nodes = 3, .distance = board_distance,
-	  .gic = {.version = 3, .dist = 0x08000000,
-		  .redist = {{0x080a0000, 0xf60000}, {0x4000000000, 0x4000000}}, .n_redists = 2},
-	  BOARD_TIMER, BOARD_CHIPS}},
+	 {.cpu = board_numa_cpus,
+	  .n_cpus = 4,
+	  .sockets = 2,
+	  .cores = 2,
+	  .threads = 1,
+	  .memory = board_numa_memory,
+	  .n_memory = 3,
+	  .n_nodes = 3,
+	  .distance = board_distance,
+	  .gic = {.version = 3,
+		  .dist = 0x08000000,
+		  .redist = {{0x080a0000, 0xf60000}, {0x4000000000, 0x4000000}},
+		  .n_redists = 2},
+	  BOARD_TIMER,
+	  BOARD_CHIPS}},
 	{"arm64-pci",
 	 "a PCI Express root complex with an ITS",
-	 {.cpu = board_cpus, .n_cpus = 2, .memory = board_memory, .n_memory = 1, BOARD_GICV3,
-	  BOARD_TIMER, .pmu_ppi = 7, BOARD_CHIPS, .pci = &board_pci}},
+	 {.cpu = board_cpus,
+	  .n_cpus = 2,
+	  .memory = board_memory,
+	  .n_memory = 1,
+	  BOARD_GICV3,
+	  BOARD_TIMER,
+	  .pmu_ppi = 7,
+	  BOARD_CHIPS,
+	  .pci = &board_pci}},
 	{"arm64-bare",
 	 "nothing that can be left out",
-	 {.cpu = board_cpus, .n_cpus = 1, .memory = board_memory, .n_memory = 1,
-	  .gic = {.version = 3, .dist = 0x08000000, .redist = {{0x080a0000, 0x20000}},
+	 {.cpu = board_cpus,
+	  .n_cpus = 1,
+	  .memory = board_memory,
+	  .n_memory = 1,
+	  .gic = {.version = 3,
+		  .dist = 0x08000000,
+		  .redist = {{0x080a0000, 0x20000}},
 		  .n_redists = 1},
 	  BOARD_TIMER}},
 };

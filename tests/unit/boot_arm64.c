@@ -13,8 +13,8 @@
 #include "boot/arm64/load.h"
 #include "boot_build.h"
 
-#define ACCEPTED                                                                                   \
-	"; a kernel is an arm64 Linux Image, an EFI zboot image or an ELF vmlinux, each "           \
+#define ACCEPTED                                                                          \
+	"; a kernel is an arm64 Linux Image, an EFI zboot image or an ELF vmlinux, each " \
 	"compressed or not"
 #define RAM 0x40000000ull
 
@@ -128,10 +128,10 @@ static void described(const struct blob *b, enum boot_format format, const char 
 
 static void an_image_says_its_page_size(void **state)
 {
-	static const char *const what[] = {
-		"arm64 Linux kernel (Image)", "arm64 Linux kernel (Image, 4 KiB pages)",
-		"arm64 Linux kernel (Image, 16 KiB pages)",
-		"arm64 Linux kernel (Image, 64 KiB pages)"};
+	static const char *const what[] = {"arm64 Linux kernel (Image)",
+					   "arm64 Linux kernel (Image, 4 KiB pages)",
+					   "arm64 Linux kernel (Image, 16 KiB pages)",
+					   "arm64 Linux kernel (Image, 64 KiB pages)"};
 
 	(void)state;
 	for (unsigned i = 0; i < 4; i++) {
@@ -226,8 +226,9 @@ static void damaged_images_are_refused(void **state)
 	b.n = 62;
 	refused(&b, "is an arm64 Linux Image that is cut short: not even its header is there");
 	b.n = 59;
-	refused(&b, "is not a kernel: a kernel is an arm64 Linux Image, an EFI zboot image or an ELF "
-		    "vmlinux, each compressed or not (it begins with 00 00 00 00)");
+	refused(&b,
+		"is not a kernel: a kernel is an arm64 Linux Image, an EFI zboot image or an ELF "
+		"vmlinux, each compressed or not (it begins with 00 00 00 00)");
 	blob_free(&b);
 }
 
@@ -268,11 +269,11 @@ static void kernels_of_the_other_architecture_are_named_on_both_machines(void **
 	b = build_zboot(&image, PACK_GZIP, "gzip", 0x5064);
 	refused(&b, "is an EFI zboot kernel image for RISC-V; this machine is arm64");
 	blob_free(&b);
-	b = build_bz(&(struct build_bz){.pref = 0x1000000, .init_size = 0x300000});
+	b = build_bz(&(struct build_bz){.inside = image, .pref = 0x1000000, .init_size = 0x300000});
 	refused(&b, "is an x86 Linux kernel (bzImage); this machine is arm64");
 	assert_true(boot_image_open(build_file("kernel", b.p, b.n), BOOT_ARM64, &img, &e) < 0);
-	assert_string_equal(e.hint, "KVM runs guests of the host's own architecture; the software CPU "
-				    "translates x86-64, on x86-64 only");
+	assert_string_equal(e.hint, "KVM runs guests of the host's own architecture only: start it "
+				    "on a host of the guest's");
 	blob_free(&b);
 	b = build_elf(&(struct build_elf){.n_segs = 1, .seg = {{0x100000, 0x100000, 64, 64, 0}}});
 	refused(&b, "is an ELF program for x86-64; this machine is arm64");
@@ -307,7 +308,8 @@ static void elf_files_that_are_no_kernels_are_refused(void **state)
 	d.entry = 0x40080000;
 	d.seg[1] = (struct build_seg){0xffff800008000000, 0xffff800008000000, 64, 64, 0};
 	b = build_elf(&d);
-	refused(&b, "is an ELF file for arm64 that has segments in both halves of the address space");
+	refused(&b,
+		"is an ELF file for arm64 that has segments in both halves of the address space");
 	blob_free(&b);
 }
 
@@ -546,7 +548,8 @@ static void each_start_has_other_seeds_unless_that_is_turned_off(void **state)
 	assert_memory_not_equal(first, chosen(&b, "kaslr-seed", 8), 8);
 	b.p.no_seeds = true;
 	bench_start(&b);
-	assert_null(fdt_getprop(b.dtb.data, fdt_path_offset(b.dtb.data, "/chosen"), "rng-seed", NULL));
+	assert_null(
+		fdt_getprop(b.dtb.data, fdt_path_offset(b.dtb.data, "/chosen"), "rng-seed", NULL));
 	bench_exit(&b);
 	blob_free(&image);
 }
@@ -668,12 +671,15 @@ static void get_time_is_there_with_an_rtc_and_refuses_without(void **state)
 /* Calls it as the guest does: both mapped where the memory map puts them. */
 static void get_time_agrees_with_the_c_library(void **state)
 {
-	static const uint32_t seconds[] = {0,	       59,	   86399,      86400,	   951782399,
-					   951782400,  951868800,  1078012800, 1095379199, 1709164800,
-					   1735689599, 1735689600, 1795357699, 4107542399, UINT32_MAX};
-	int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
-	uint8_t *code = mmap((void *)0x20000000, 0x20000, prot, flags, -1, 0), *rtc = code + 0x10000;
-	uint64_t (*get_time)(uint8_t *time, uint32_t *caps) = NULL;
+	static const uint32_t seconds[] = {0,	       59,	   86399,      86400,
+					   951782399,  951782400,  951868800,  1078012800,
+					   1095379199, 1709164800, 1735689599, 1735689600,
+					   1795357699, 4107542399, UINT32_MAX};
+	int prot = PROT_READ | PROT_WRITE,
+	    flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	uint8_t *code = mmap((void *)0x20000000, 0x20000, prot, flags, -1, 0),
+		*rtc = code + 0x10000;
+	uint64_t (*get_time)(uint8_t * time, uint32_t * caps) = NULL;
 	struct efi_image efi;
 	struct err e = ERR_INIT;
 	uint64_t at;
@@ -717,8 +723,13 @@ static void smbios_is_found_where_the_system_table_says(void **state)
 {
 	static const uint64_t dimm[] = {MIB(64)};
 	static const struct smbios_range range[] = {{RAM, MIB(64)}};
-	struct smbios s = {.sockets = 1, .cores = 1, .threads = 1, .dimm = dimm, .n_dimms = 1,
-			   .range = range, .n_ranges = 1};
+	struct smbios s = {.sockets = 1,
+			   .cores = 1,
+			   .threads = 1,
+			   .dimm = dimm,
+			   .n_dimms = 1,
+			   .range = range,
+			   .n_ranges = 1};
 	struct efi_image efi;
 	struct err e = ERR_INIT;
 	const char *p;
@@ -798,8 +809,9 @@ static void a_tree_of_the_user_and_acpi_exclude_each_other(void **state)
 			 MIB(64));
 	assert_true(fdt_path_offset(b.dtb.data, "/virtio_mmio@a000000") > 0);
 	b.p.acpi = true;
-	bench_refused(&b, "the machine is described by ACPI or by a device tree of the user, not by "
-			  "both");
+	bench_refused(&b,
+		      "the machine is described by ACPI or by a device tree of the user, not by "
+		      "both");
 	fdt_blob_exit(&user);
 	bench_exit(&b);
 	blob_free(&image);

@@ -200,8 +200,7 @@ static void trees_that_lie_are_refused(void **state)
 	good = build_plain();
 	p = good.data;
 	be32_store(p + be32_load(p + 8), 0x77); /* the first token */
-	refused(p, good.len,
-		"is a device tree blob that cannot be used: its nodes are damaged");
+	refused(p, good.len, "is a device tree blob that cannot be used: its nodes are damaged");
 	fdt_blob_exit(&good);
 }
 
@@ -224,7 +223,8 @@ static void every_cut_and_every_flipped_byte_is_refused_or_harmless(void **state
 		((uint8_t *)copy.data)[i] ^= 0xff;
 		if (fdt_check(copy.data, copy.len, &e))
 			continue;
-		if (fdt_patch(&copy, board_memory, 1, &(struct fdt_chosen){.cmdline = "y"}, &out, &e))
+		if (fdt_patch(&copy, board_memory, 1, &(struct fdt_chosen){.cmdline = "y"}, &out,
+			      &e))
 			continue;
 		assert_int_equal(fdt_check_full(out.data, out.len), 0);
 		fdt_blob_exit(&out);
@@ -235,19 +235,21 @@ static void every_cut_and_every_flipped_byte_is_refused_or_harmless(void **state
 
 static void a_completed_tree_has_our_memory_and_chosen_and_keeps_the_rest(void **state)
 {
-	struct fdt_chosen old = {.cmdline = "old", .initrd = 0x1000, .initrd_len = 1, .kaslr_seed = 9};
+	struct fdt_chosen old = {
+		.cmdline = "old", .initrd = 0x1000, .initrd_len = 1, .kaslr_seed = 9};
 	struct fdt_blob in = build(&boards[2].b, &old), out;
 	struct err e = ERR_INIT;
 
 	(void)state;
-	assert_int_equal(fdt_patch(&in, board_memory, 1, &(struct fdt_chosen){.cmdline = "new"}, &out,
-				   &e),
-			 0);
+	assert_int_equal(
+		fdt_patch(&in, board_memory, 1, &(struct fdt_chosen){.cmdline = "new"}, &out, &e),
+		0);
 	assert_string_equal(prop(&out, "/chosen", "bootargs", 4), "new");
 	assert_string_equal(prop(&out, "/chosen", "stdout-path", 15), "/pl011@9000000");
-	assert_null(fdt_getprop(out.data, fdt_path_offset(out.data, "/chosen"), "kaslr-seed", NULL));
-	assert_null(fdt_getprop(out.data, fdt_path_offset(out.data, "/chosen"), "linux,initrd-start",
-				NULL));
+	assert_null(
+		fdt_getprop(out.data, fdt_path_offset(out.data, "/chosen"), "kaslr-seed", NULL));
+	assert_null(fdt_getprop(out.data, fdt_path_offset(out.data, "/chosen"),
+				"linux,initrd-start", NULL));
 	assert_int_equal(cell(&out, "/memory@40000000", "reg", 3, 4), 0x20000000);
 	assert_true(fdt_path_offset(out.data, "/memory@80000000") < 0);
 	assert_true(fdt_path_offset(out.data, "/psci") > 0);
@@ -294,7 +296,8 @@ static void a_tree_with_short_addresses_takes_only_memory_that_fits(void **state
 	fdt_blob_exit(&in);
 	in = small_tree(3, true);
 	refused(in.data, in.len,
-		"is a device tree blob whose root does not say #address-cells and #size-cells of 1 or "
+		"is a device tree blob whose root does not say #address-cells and #size-cells of 1 "
+		"or "
 		"2");
 	fdt_blob_exit(&in);
 	in = small_tree(2, false);

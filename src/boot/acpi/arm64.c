@@ -262,16 +262,16 @@ static void put_numa(struct acpi_set *s, const struct arm64_board *b)
 	acpi_put_slit(s, &numa);
 }
 
-#define IORT_HEAD_LEN	 48u
-#define IORT_ITS_LEN	 24u
-#define IORT_ROOT_LEN	 36u
-#define IORT_MAP_LEN	 20u
-#define IORT_ITS	 0
-#define IORT_ROOT	 2
-#define IORT_COHERENT	 1u
-#define IORT_CPM_DACS	 3u /* coherent path to memory, device attributes are cacheable */
-#define IORT_ADDR_BITS	 64
-#define IORT_ALL_IDS	 0xffffu /* a number of ids, minus one */
+#define IORT_HEAD_LEN  48u
+#define IORT_ITS_LEN   24u
+#define IORT_ROOT_LEN  36u
+#define IORT_MAP_LEN   20u
+#define IORT_ITS       0
+#define IORT_ROOT      2
+#define IORT_COHERENT  1u
+#define IORT_CPM_DACS  3u /* coherent path to memory, device attributes are cacheable */
+#define IORT_ADDR_BITS 64
+#define IORT_ALL_IDS   0xffffu /* a number of ids, minus one */
 
 /* [Arm DEN0049]: every requester id of the root complex is the same device id of the ITS. */
 static void put_iort(struct acpi_set *s)

@@ -58,8 +58,9 @@ static int check_gic(const struct arm64_gic *g, unsigned cpus, struct err *e)
 		return err_set(e, -EINVAL, "GIC version %u (2 or 3 can be described)", g->version);
 	if (g->version == 2)
 		return g->cpu && cpus <= 8 ? 0
-					   : err_set(e, -EINVAL, "a GICv2 has a CPU interface and at "
-								 "most 8 CPUs, not %u",
+					   : err_set(e, -EINVAL,
+						     "a GICv2 has a CPU interface and at "
+						     "most 8 CPUs, not %u",
 						     cpus);
 	if (g->n_redists > ARM64_BOARD_REDISTS_MAX)
 		return err_set(e, -EINVAL, "%u redistributor regions (at most %u can be described)",
@@ -69,8 +70,8 @@ static int check_gic(const struct arm64_gic *g, unsigned cpus, struct err *e)
 
 		if (!r->len || r->len % ARM64_GICR_LEN || r->len > UINT32_MAX ||
 		    ADD_OVERFLOWS(r->base, r->len, &end))
-			return err_set(e, -EINVAL, "redistributor region %u: %#llx bytes at %#llx", i,
-				       (unsigned long long)r->len, (unsigned long long)r->base);
+			return err_set(e, -EINVAL, "redistributor region %u: %#llx bytes at %#llx",
+				       i, (unsigned long long)r->len, (unsigned long long)r->base);
 		room += r->len / ARM64_GICR_LEN;
 	}
 	if (room < cpus)
@@ -99,9 +100,10 @@ static int check_devices(const struct arm64_board *b, struct err *e)
 
 		if (!d->len || ADD_OVERFLOWS(d->base, d->len, &end) ||
 		    (!d->no_irq && d->spi >= ARM64_SPIS))
-			return err_set(e, -EINVAL, "%s: %#llx bytes at %#llx, or SPI %u, do not exist",
-				       d->name, (unsigned long long)d->len,
-				       (unsigned long long)d->base, d->spi);
+			return err_set(e, -EINVAL,
+				       "%s: %#llx bytes at %#llx, or SPI %u, do not exist", d->name,
+				       (unsigned long long)d->len, (unsigned long long)d->base,
+				       d->spi);
 	}
 	return 0;
 }
@@ -122,7 +124,8 @@ static int check_pci(const struct arm64_board *b, struct err *e)
 	for (unsigned i = 0; i < 4; i++)
 		if (b->pci->intx_gsi[i] < ARM64_SPI_BASE ||
 		    b->pci->intx_gsi[i] >= ARM64_SPI_BASE + ARM64_SPIS)
-			return err_set(e, -EINVAL, "PCI: interrupt %u is no SPI", b->pci->intx_gsi[i]);
+			return err_set(e, -EINVAL, "PCI: interrupt %u is no SPI",
+				       b->pci->intx_gsi[i]);
 	return acpi_pci_check(b->pci, e);
 }
 

@@ -20,15 +20,15 @@
 #define ARM64_BOARD_REDISTS_MAX 16
 #define ARM64_BOARD_MEMORY_MAX	64
 
-#define ARM64_GICD_LEN	0x10000u
-#define ARM64_GICC_LEN	0x2000u	 /* GICv2 CPU interface */
-#define ARM64_GICR_LEN	0x20000u /* of one vCPU */
-#define ARM64_ITS_LEN	0x20000u
-#define ARM64_CHIP_LEN	0x1000u /* PL011, PL031, PL061 */
-#define ARM64_SPI_BASE	32u
-#define ARM64_PPI_BASE	16u
-#define ARM64_SPIS	988u	/* INTIDs 32 to 1019 */
-#define ARM64_PPIS	16u
+#define ARM64_GICD_LEN 0x10000u
+#define ARM64_GICC_LEN 0x2000u	/* GICv2 CPU interface */
+#define ARM64_GICR_LEN 0x20000u /* of one vCPU */
+#define ARM64_ITS_LEN  0x20000u
+#define ARM64_CHIP_LEN 0x1000u /* PL011, PL031, PL061 */
+#define ARM64_SPI_BASE 32u
+#define ARM64_PPI_BASE 16u
+#define ARM64_SPIS     988u /* INTIDs 32 to 1019 */
+#define ARM64_PPIS     16u
 
 /* The affinity fields of MPIDR_EL1; all other bits are 0. */
 #define ARM64_MPIDR_MASK UINT64_C(0xff00ffffff)

@@ -41,7 +41,7 @@
 #define EFI_PAGE	     4096u
 #define EFI_DESC_VERSION     1u
 
-#define EFI_REVISION	 0x00020046u /* 2.7 */
+#define EFI_REVISION	 0x00020046u		      /* 2.7 */
 #define EFI_SYSTEM_SIG	 UINT64_C(0x5453595320494249) /* "IBI SYST" */
 #define EFI_RUNTIME_SIG	 UINT64_C(0x56524553544e5552) /* "RUNTSERV" */
 #define RUNTIME_SERVICES 14u
@@ -102,7 +102,7 @@ struct efi_descriptor {
 _Static_assert(sizeof(struct efi_descriptor) == 40, "EFI_MEMORY_DESCRIPTOR");
 
 /* Every range of memory, of which the block makes at most three more, and the RTC. */
-#define MAP_MAX (ARM64_BOARD_MEMORY_MAX + 4)
+#define MAP_MAX	 (ARM64_BOARD_MEMORY_MAX + 4)
 #define OFF_ACPI ALIGN_UP(OFF_MAP + MAP_MAX * sizeof(struct efi_descriptor), ACPI_ALIGN)
 
 /* Guids in the order of their bytes in memory. */
@@ -184,7 +184,8 @@ static void put_config(struct efi_image *img, const struct arm64_board *b)
 }
 
 /* Adds [addr, end) to the map; an empty range adds nothing. */
-static void add_range(struct efi_image *img, unsigned *n, uint32_t type, uint64_t addr, uint64_t end)
+static void add_range(struct efi_image *img, unsigned *n, uint32_t type, uint64_t addr,
+		      uint64_t end)
 {
 	struct efi_descriptor d = {
 		.type = le32_of(type),
@@ -288,7 +289,8 @@ int efi_build(const struct arm64_board *b, const struct smbios *smbios, uint64_t
 
 	*img = (struct efi_image){.base = base};
 	if (base % EFI_ALIGN)
-		return err_set(e, -EINVAL, "EFI tables cannot be at %#llx", (unsigned long long)base);
+		return err_set(e, -EINVAL, "EFI tables cannot be at %#llx",
+			       (unsigned long long)base);
 	r = add_acpi(img, b, e);
 	if (!r)
 		r = add_smbios(img, smbios, e);

@@ -1,6 +1,6 @@
 /*
- * boot/arm64/efi_time.S - the one EFI runtime service that works.  It runs in the guest, so it is not
- * compiled with Lodge: its bytes are in efi_time.h, and tests/golden/efi compares the two.
+ * boot/arm64/efi_time.S - the one EFI runtime service that works.  It runs in the guest, so it is
+ * not compiled with Lodge: its bytes are in efi_time.h, and tests/golden/efi compares the two.
  *
  * EFI_STATUS GetTime (x0: EFI_TIME *, x1: EFI_TIME_CAPABILITIES * or NULL): the PL031's seconds
  * since 1970 as a date.  Years are counted from March, so that the leap day is the last of a year;

@@ -27,20 +27,20 @@
 #define H_LEN	      64u
 #define MAGIC	      "ARM\x64"
 
-#define FLAG_BIG_ENDIAN	 1u
-#define FLAG_PAGE_SHIFT	 1
-#define OLD_TEXT_OFFSET	 0x80000u
-#define OLD_BSS		 MIB(16) /* more than any kernel before 3.17 had */
-#define TEXT_OFFSET_MAX	 MIB(2)
-#define IMAGE_SIZE_MAX	 GIB(1)
+#define FLAG_BIG_ENDIAN 1u
+#define FLAG_PAGE_SHIFT 1
+#define OLD_TEXT_OFFSET 0x80000u
+#define OLD_BSS		MIB(16) /* more than any kernel before 3.17 had */
+#define TEXT_OFFSET_MAX MIB(2)
+#define IMAGE_SIZE_MAX	GIB(1)
 
-#define PE_MACHINE	  4
-#define PE_SECTIONS	  6
-#define PE_OPTIONAL_LEN	  20
-#define PE_HEAD_LEN	  24u
-#define PE_SECTION_LEN	  40u
-#define PE_MACHINE_ARM64  0xaa64
-#define PE_SECTIONS_MAX	  16
+#define PE_MACHINE	 4
+#define PE_SECTIONS	 6
+#define PE_OPTIONAL_LEN	 20
+#define PE_HEAD_LEN	 24u
+#define PE_SECTION_LEN	 40u
+#define PE_MACHINE_ARM64 0xaa64
+#define PE_SECTIONS_MAX	 16
 
 #define Z_MAGIC	      "MZ\0\0zimg"
 #define Z_PAYLOAD     8
@@ -110,11 +110,11 @@ static int take_header(struct boot_image *img, const uint8_t *h, struct err *e)
 		a->text_offset = OLD_TEXT_OFFSET;
 	if (a->text_offset >= TEXT_OFFSET_MAX || a->text_offset % KIB(4) ||
 	    a->image_size > IMAGE_SIZE_MAX || (a->image_size && a->image_size < H_LEN))
-		return err_set(e, -EINVAL,
-			       "is an arm64 Linux Image with a damaged header: %llu bytes at offset "
-			       "%#llx",
-			       (unsigned long long)a->image_size,
-			       (unsigned long long)a->text_offset);
+		return err_set(
+			e, -EINVAL,
+			"is an arm64 Linux Image with a damaged header: %llu bytes at offset "
+			"%#llx",
+			(unsigned long long)a->image_size, (unsigned long long)a->text_offset);
 	return 0;
 }
 
@@ -145,13 +145,15 @@ static int recognise_image(struct boot_image *img, const uint8_t *head, size_t n
 		return r;
 	need = pe_file_len(head, n);
 	if (need > size)
-		return err_set(e, -EINVAL,
-			       "is an arm64 Linux Image that is cut short: it has %llu of %llu bytes",
-			       (unsigned long long)size, (unsigned long long)need);
+		return err_set(
+			e, -EINVAL,
+			"is an arm64 Linux Image that is cut short: it has %llu of %llu bytes",
+			(unsigned long long)size, (unsigned long long)need);
 	img->format = BOOT_FORMAT_IMAGE;
 	/* An old kernel that is packed: nothing but unpacking it tells how long it is. */
-	img->mem_end = img->arm64.text_offset +
-		       (img->arm64.image_size ? img->arm64.image_size : MIN(size, MIB(64)) + OLD_BSS);
+	img->mem_end =
+		img->arm64.text_offset +
+		(img->arm64.image_size ? img->arm64.image_size : MIN(size, MIB(64)) + OLD_BSS);
 	describe(img, "Image");
 	return 1;
 }
@@ -197,7 +199,8 @@ static int recognise_zboot(struct boot_image *img, const uint8_t *head, size_t n
 			       "is an EFI zboot image that is packed in a way nobody knows here "
 			       "(\"%.8s\")",
 			       type[0] >= ' ' && type[0] < 0x7f ? type : "?");
-	r = unpack_head(src, a->payload_off, a->payload_len, a->pack, start, sizeof(start), &got, e);
+	r = unpack_head(src, a->payload_off, a->payload_len, a->pack, start, sizeof(start), &got,
+			e);
 	if (r)
 		return err_prefix(e, "is an EFI zboot image that is damaged");
 	if (got < H_LEN || !is_image(start, got))
@@ -265,8 +268,8 @@ static int recognise_elf(struct boot_image *img, const uint8_t *head, size_t n, 
 	if (elf->highest - elf->lowest > IMAGE_SIZE_MAX)
 		return err_set(e, -EINVAL, "is an ELF file for arm64 whose segments are far apart");
 	img->format = BOOT_FORMAT_ELF64;
-	img->mem_end = elf->high ? elf->highest - elf->lowest + img->arm64.text_offset
-				 : elf->highest;
+	img->mem_end =
+		elf->high ? elf->highest - elf->lowest + img->arm64.text_offset : elf->highest;
 	describe(img, "ELF");
 	return 1;
 }

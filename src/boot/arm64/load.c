@@ -1,9 +1,10 @@
 /*
  * boot/arm64/load.c - plans where everything goes, then puts it there.
  *
- * The plan needs no VM: boot_arm64_check makes it and throws it away.  What is inside a file that is
- * compressed as a whole was learned from its first kilobytes when it was opened, so that an Image is
- * unpacked straight into the guest's memory, with the size that its header says as the bound.
+ * The plan needs no VM: boot_arm64_check makes it and throws it away.  What is inside a file that
+ * is compressed as a whole was learned from its first kilobytes when it was opened, so that an
+ * Image is unpacked straight into the guest's memory, with the size that its header says as the
+ * bound.
  */
 #include "boot/arm64/load.h"
 
@@ -23,11 +24,11 @@
 #define INITRD_ALIGN KIB(64)
 #define INITRD_MAX   (UINT64_C(1) << 46)
 /* Kernel and initrd are within one window of 32 GiB, and tables near to them [booting.rst]. */
-#define TOP_MAX	     GIB(4)
+#define TOP_MAX GIB(4)
 
 /* Where everything goes.  tables and initrd are 0 if there are none. */
 struct plan {
-	gpa_t kernel;	/* the Image's first byte; for an ELF file: what is added to its addresses */
+	gpa_t kernel; /* the Image's first byte; for an ELF file: what is added to its addresses */
 	gpa_t kernel_end;
 	gpa_t initrd, dtb, tables;
 	uint64_t initrd_len, tables_len;
@@ -137,7 +138,8 @@ static int plan_all(const struct boot_arm64_params *p, struct plan *plan, struct
 	if (r)
 		return r;
 	if (n > img->cmdline_max) {
-		err_set(e, -E2BIG, "takes a command line of at most %u characters, this one has %zu",
+		err_set(e, -E2BIG,
+			"takes a command line of at most %u characters, this one has %zu",
 			img->cmdline_max, n);
 		return err_prefix(e, "%s", img->file.path);
 	}
@@ -189,8 +191,7 @@ static int unpack_image(struct as *mem, const struct boot_image *img, struct boo
 	if (r)
 		return r;
 	TRACE(boot_unpack, "%zu bytes of %s to %#llx in %llu us", n, pack_name(pack),
-	      (unsigned long long)plan->kernel,
-	      (unsigned long long)(sys_now_ns() - start) / 1000);
+	      (unsigned long long)plan->kernel, (unsigned long long)(sys_now_ns() - start) / 1000);
 	*src = boot_src_mem(iov.iov_base, n);
 	return 0;
 }
@@ -199,8 +200,8 @@ static int unpack_image(struct as *mem, const struct boot_image *img, struct boo
 static int check_unpacked(const struct boot_image *img, const struct boot_src *src, struct err *e)
 {
 	struct boot_image now = {.arch = BOOT_ARM64, .outer = img->outer};
-	int r = boot_recognise_plain(&now, src->mem, (size_t)MIN(src->size, KIB(64)),
-				     src->size, src, e);
+	int r = boot_recognise_plain(&now, src->mem, (size_t)MIN(src->size, KIB(64)), src->size,
+				     src, e);
 
 	if (r)
 		return r;
@@ -311,7 +312,8 @@ static int load_fdt(struct as *mem, const struct boot_arm64_params *p, const str
 	if (r)
 		return r;
 	if (as_write(mem, plan->dtb, dtb.data, dtb.len) != IO_OK)
-		r = err_set(e, -EFAULT, "the device tree needs memory at %#llx, where the VM has none",
+		r = err_set(e, -EFAULT,
+			    "the device tree needs memory at %#llx, where the VM has none",
 			    (unsigned long long)plan->dtb);
 	fdt_blob_exit(&dtb);
 	return r;

@@ -34,7 +34,7 @@ struct boot_arm64_params {
 	const struct fdt_blob *dtb;	 /* the user's, instead of one from the board; or NULL */
 	bool acpi;			 /* ACPI tables instead of a device tree; not with dtb */
 	const struct smbios *smbios;	 /* only with acpi; or NULL */
-	bool no_seeds; /* no random numbers in /chosen: every start is the same */
+	bool no_seeds;			 /* no random numbers in /chosen: every start is the same */
 };
 
 struct boot_arm64_entry {

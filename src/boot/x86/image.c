@@ -181,7 +181,8 @@ int boot_put_image(struct boot_load *l, struct err *e)
 		if (l->direct)
 			return put_payload(l, e);
 		return boot_copy(l->mem, l->base, &l->src, img->bz.pm_off, img->bz.pm_len, e);
-	case BOOT_FORMAT_RAW: return boot_copy(l->mem, img->raw_addr, &l->src, 0, img->file.size, e);
+	case BOOT_FORMAT_RAW:
+		return boot_copy(l->mem, img->raw_addr, &l->src, 0, img->file.size, e);
 	case BOOT_FORMAT_ELF64:
 	case BOOT_FORMAT_ELF32:
 	case BOOT_FORMAT_MULTIBOOT: return boot_copy_segments(l->mem, &l->src, &img->elf, 0, e);

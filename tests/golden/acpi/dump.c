@@ -45,7 +45,8 @@ static void dump_acpi(struct acpi_image *img, const char *dir)
 		char name[16];
 
 		snprintf(name, sizeof(name), "%s.dat", img->table[i].sig);
-		write_file(dir, name, img->tables.s + img->table[i].off, img->table[i].len, NULL, 0);
+		write_file(dir, name, img->tables.s + img->table[i].off, img->table[i].len, NULL,
+			   0);
 	}
 	write_file(dir, "RSDP.bin", img->rsdp, sizeof(img->rsdp), NULL, 0);
 	acpi_image_exit(img);
