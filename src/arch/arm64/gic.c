@@ -1,8 +1,6 @@
 /*
  * arch/arm64/gic.c - state tables and power-on values of the interrupt controller.
  */
-#include <string.h>
-
 #include "arch/arm64/gic.h"
 
 #define D(m, ...) FIELD(struct arm64_gicd, m, __VA_ARGS__)
@@ -48,18 +46,33 @@ void arm64_chips_reset(void *chips)
 	state_reset(&arm64_chips_table, chips);
 }
 
-/* Without a secure world every interrupt of a GICv3 is in group 1 when the GIC is made. */
+#define EDGE_ALL 0xaaaaaaaau	 /* of a configuration register */
+#define SGIS	 0xffffu	 /* INTIDs 0 to 15 */
+#define BASER_WB UINT64_C(0x580) /* LPI tables: inner shareable, inner write-back */
+
+/*
+ * Without a secure world every interrupt of a GICv3 is in group 1 when the GIC is made.  SGIs are
+ * enabled and edge-triggered; how SPIs are triggered is left to implementations (IHI 0069 §12.9.9),
+ * and edge is what KVM's has.
+ */
 void arm64_gic_power_on(struct arm64_chips *c)
 {
 	uint32_t group = c->version == 3 ? UINT32_MAX : 0;
 
 	c->dist = (struct arm64_gicd){.iidr = c->dist.iidr};
-	memset(c->dist.group, group ? 0xff : 0, sizeof(c->dist.group));
+	for (uint32_t i = 0; i < c->n_spis / 32; i++) {
+		c->dist.group[i] = group;
+		c->dist.config[i * 2] = c->dist.config[i * 2 + 1] = EDGE_ALL;
+	}
 	for (uint32_t i = 0; i < c->n_cpus; i++) {
 		const struct arm64_gic_cpu *old = &c->cpu[i];
 
 		c->cpu[i] = (struct arm64_gic_cpu){
 			.group = group,
+			.enable = SGIS,
+			.config = {EDGE_ALL, 0},
+			.propbaser = c->version == 3 ? BASER_WB : 0,
+			.pendbaser = c->version == 3 ? BASER_WB : 0,
 			.ctlr = c->version == 3 ? old->ctlr & ~ARM64_ICC_CTLR_RW : 0,
 			.sre = old->sre};
 	}

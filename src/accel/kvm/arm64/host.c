@@ -31,7 +31,6 @@ const struct kvm_cap_name kvm_arch_cap_names[] = {
 	C(ARM_IRQ_LINE_LAYOUT_2),
 	C(ARM_USER_IRQ),
 	C(ARM_SYSTEM_SUSPEND),
-	C(MSI_DEVID),
 	C(GUEST_DEBUG_HW_BPS),
 	C(GUEST_DEBUG_HW_WPS),
 	{0, NULL, false},

@@ -76,7 +76,7 @@ static const uint32_t code[] = {
 };
 static const uint32_t handler[] = {
 	0xd5385201, /* mrs x1, esr_el1 */
-	0xd35afc21, /* lsr x1, x1, #26: exception class */
+	0xd35a7c21, /* ubfx x1, x1, #26, #6: exception class */
 	0xd5384023, /* mrs x3, elr_el1 */
 	0x91001063, /* add x3, x3, #4 */
 	0xd5184023, /* msr elr_el1, x3 */

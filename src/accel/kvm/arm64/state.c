@@ -2,9 +2,9 @@
  * accel/kvm/arm64/state.c - struct arm64_vcpu from KVM and back.
  *
  * A state whose list of registers is empty is one after reset.  KVM makes that itself: a vCPU that
- * is not new is initialised again (KVM_ARM_VCPU_INIT), and then only what the board set is put. Any
- * other state is put as a whole; system registers before general ones, because a put of PSTATE is
- * checked against what the CPU can do, and the power state last.
+ * is not new is initialised again (KVM_ARM_VCPU_INIT), and what is not in the list is put.  Any other
+ * state is put as a whole; system registers before general ones, because a put of PSTATE is checked
+ * against what the CPU can do, and the power state last.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -237,16 +237,19 @@ int kvm_arm64_state_get(struct vcpu *v, struct err *e)
 	return rc;
 }
 
-/* Every register is 0 or at its reset value now, and the power state follows from the index. */
+/*
+ * System registers are at their reset values now, and the power state follows from the index.  In a
+ * new vCPU all others are 0; a second initialisation leaves some, such as ELR_EL1, as they were.
+ */
 static int put_reset(struct kvm_vcpu *kv, const struct arm64_vcpu *s, struct err *e)
 {
-	bool off = kv->v->index != 0;
-	int rc = core_put(kv, s, true, e);
+	bool off = kv->v->index != 0, fresh = kv->v->fresh;
+	int rc = core_put(kv, s, fresh, e);
 
 	if (!rc)
-		rc = fp_put(kv, s, true, e);
+		rc = fp_put(kv, s, fresh, e);
 	if (!rc)
-		rc = sve_put(kv, s, true, e);
+		rc = sve_put(kv, s, fresh, e);
 	if (!rc)
 		rc = events_put(kv, s, e);
 	if (!rc && (s->power == ARM64_POWER_OFF) != off)
