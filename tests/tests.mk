@@ -28,10 +28,11 @@ $(O)/tests/golden/%: $(O)/tests/golden/%.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
-# The program that loads kernels into a VM without a CPU; tests/boot/run runs it.
-BOOT_PLACE := $(O)/tests/boot/place
+# The programs that load kernels into a VM without a CPU; tests/boot/run and tests/boot/arm64/run
+# run them.
+BOOT_PLACE := $(O)/tests/boot/place $(O)/tests/boot/arm64/place
 
-$(BOOT_PLACE): $(O)/tests/boot/place.o $(LIB)
+$(BOOT_PLACE): %: %.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
