@@ -323,7 +323,7 @@ int boot_arm64_load(struct as *mem, const struct boot_arm64_params *p,
 		    struct boot_arm64_entry *entry, struct err *e)
 {
 	struct fdt_chosen chosen = {.cmdline = p->cmdline};
-	struct plan plan;
+	struct plan plan = {0};
 	int r = boot_files_check(p->image, p->initrd, p->n_initrds, e);
 
 	if (!r)
