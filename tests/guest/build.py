@@ -1,6 +1,7 @@
 """Compile the programs of tests/guest and the bed's own, statically, into build/guest."""
 
 import os
+import platform
 import subprocess
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -12,6 +13,7 @@ FLAGS = (
     "-Wmissing-prototypes -Wimplicit-fallthrough -Wvla -Wundef -Wwrite-strings -Wformat=2 "
     "-Wconversion -Werror"
 ).split()
+COMPILERS = {"x86": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}
 
 
 class BuildError(Exception):
@@ -33,7 +35,10 @@ def program(name, arch="x86"):
         os.path.getmtime(part) > os.path.getmtime(target) for part in parts
     ):
         os.makedirs(folder, exist_ok=True)
-        compiler = os.environ.get("CC", "gcc" if arch == "x86" else "aarch64-linux-gnu-gcc")
+        if COMPILERS[arch].startswith(platform.machine()):
+            compiler = os.environ.get("CC", "gcc")
+        else:
+            compiler = COMPILERS[arch]
         scratch = f"{target}.{os.getpid()}"
         done = subprocess.run(
             [compiler, *FLAGS, "-o", scratch, *paths],

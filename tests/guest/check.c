@@ -19,6 +19,7 @@
  *	lodge.paste=N			the length of the paste
  *	lodge.smbios			SMBIOS tables must be there
  *	lodge.dump			print the ACPI tables
+ *	lodge.describe=dt|acpi		what the machine is described by (acpi if it is not given)
  */
 #include <fcntl.h>
 #include <stdarg.h>

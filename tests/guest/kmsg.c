@@ -3,7 +3,8 @@
  *
  * Two sieves.  Some texts are never in order (a bug, a firmware bug, an ACPI error).  Beyond these,
  * every line of level "warning" or worse must match a line of /baseline, a file of fnmatch(3)
- * patterns; each of those is there because QEMU's microvm causes the same line in the same bed.
+ * patterns; each of those is there because QEMU's machine of the same kind (microvm, virt) causes the
+ * same line in the same bed.
  * What the kernel prints between "[ cut here ]" and "[ end trace" goes by its line "WARNING: ...".
  */
 #include <fcntl.h>
@@ -157,6 +158,6 @@ void check_kmsg(void)
 	}
 	close(fd);
 	check_report("kernel-log", s.lines > 0 && s.bad == 0,
-		     "%u lines, %u warnings that QEMU's microvm causes too, %u others", s.lines,
+		     "%u lines, %u warnings that QEMU causes too, %u others", s.lines,
 		     s.known, s.bad);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,7 +74,10 @@ void check_cpus(void)
 		check_each_cpu((unsigned)n);
 }
 
-/* Sum of what /proc/iomem calls RAM, in bytes. */
+/*
+ * Sum of what /proc/iomem calls RAM, in bytes.  On arm64 the memory that firmware keeps for itself
+ * stands beside the rest as "reserved"; on x86 the word is "Reserved", and is not about RAM alone.
+ */
 static uint64_t ram_size(void)
 {
 	char line[256];
@@ -83,7 +87,8 @@ static uint64_t ram_size(void)
 	if (!map)
 		return 0;
 	while (fgets(line, sizeof(line), map)) {
-		if (line[0] == ' ' || !strstr(line, ": System RAM"))
+		if (line[0] == ' ' ||
+		    !(strstr(line, ": System RAM") || strstr(line, ": reserved")))
 			continue;
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &first, &last) == 2)
 			sum += last - first + 1;
@@ -146,7 +151,7 @@ void check_interrupts(void)
 		check_say("irq", "%s", line + strspn(line, " "));
 		if (strstr(line, "ttyS0") || strstr(line, "uart-pl011"))
 			serial = sum;
-		if (strncmp(line + strspn(line, " "), "ERR:", 4) == 0 ||
+		if (strncasecmp(line + strspn(line, " "), "ERR:", 4) == 0 ||
 		    strncmp(line + strspn(line, " "), "MIS:", 4) == 0)
 			check_report("interrupt-errors", false, "%s", line);
 	}
@@ -221,13 +226,31 @@ static unsigned list_tables(const char *folder, char *names, size_t size, bool d
 	return count;
 }
 
+/* The device tree that the kernel has unpacked; an ACPI guest's has nothing but /chosen. */
+static void check_device_tree(unsigned acpi_tables)
+{
+	char compatible[128] = "", model[128] = "";
+
+	check_read_file("/sys/firmware/devicetree/base/compatible", compatible,
+			sizeof(compatible));
+	check_read_file("/sys/firmware/devicetree/base/model", model, sizeof(model));
+	check_report("device-tree", compatible[0] && acpi_tables == 0,
+		     "compatible with \"%s\", model \"%s\", %u ACPI tables", compatible, model,
+		     acpi_tables);
+}
+
 void check_tables(void)
 {
 	bool dump = check_option("dump") != NULL;
+	const char *describe = check_option("describe");
+	bool tree = describe && strcmp(describe, "dt") == 0;
 	char names[512];
 	unsigned n = list_tables("/sys/firmware/acpi/tables", names, sizeof(names), dump);
 
-	check_report("acpi-tables", n > 0, "%u: %s", n, names);
+	if (tree)
+		check_device_tree(n);
+	else
+		check_report("acpi-tables", n > 0, "%u: %s", n, names);
 	n = list_tables("/sys/firmware/dmi/tables", names, sizeof(names), dump);
 	if (check_option("smbios"))
 		check_report("smbios-tables", n > 0, "%u: %s", n, names);

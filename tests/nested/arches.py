@@ -19,7 +19,7 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 Arch = collections.namedtuple(
     "Arch",
     "name debian machine qemu package machines hosts memory modules console report channel "
-    "questions images data jobs",
+    "questions images data jobs baseline limit",
 )
 
 X86 = Arch(
@@ -39,6 +39,8 @@ X86 = Arch(
     images={"bzImage": "vmlinuz", "vmlinux": "vmlinux"},
     data=("bios-microvm.bin", "linuxboot_dma.bin", "pvh.bin", "kvmvapic.bin"),
     jobs="jobs",
+    baseline="baseline",
+    limit=240,
 )
 
 # KVM is part of Debian's arm64 kernels, so the modules here are those of the report channel: the
@@ -63,6 +65,8 @@ ARM64 = Arch(
     images={"Image": "vmlinuz"},
     data=(),
     jobs="jobs.arm64",
+    baseline="baseline.arm64",
+    limit=400,
 )
 
 ARCHES = {arch.name: arch for arch in (X86, ARM64)}

@@ -1,8 +1,9 @@
-"""The table of tests (tests/nested/jobs): from its sections to jobs for a bed, and to verdicts."""
+"""The tables of tests (tests/nested/jobs*): from sections to jobs for a bed, and to verdicts."""
 
 import base64
 import collections
 import configparser
+import gzip
 import os
 import re
 import shlex
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 
+import arches
 import bed
 
 build = bed.build
@@ -18,7 +20,7 @@ build = bed.build
 MKINITRAMFS = os.path.join(bed.TOP, "tools", "guest", "mkinitramfs")
 KEYS = {
     "kernel", "image", "cpus", "memory", "end", "code", "checks", "append", "paste", "args",
-    "smbios", "tables", "limit", "vmm", "program", "files", "console",
+    "smbios", "tables", "limit", "vmm", "program", "files", "console", "describe", "hosts", "make",
 }
 
 # How the host presses the guest's power button.
@@ -30,21 +32,23 @@ Verdict = collections.namedtuple("Verdict", "state detail")
 class Test:
     """One section of the table."""
 
-    def __init__(self, name, section):
+    def __init__(self, name, section, arch, host=None):
         unknown = set(section) - KEYS
         if unknown:
-            raise bed.BedError(f"tests/nested/jobs: [{name}]: unknown key {unknown.pop()}")
-        self.name = name
+            raise bed.BedError(f"tests/nested/{arch.jobs}: [{name}]: unknown key {unknown.pop()}")
+        self.name = name if len(arch.hosts) == 1 else f"{name} ({host})"
         self.section = section
-        self.program = section.get("program", "").replace("{build}", bed.build_folder())
+        self.arch = arch
+        self.host = host or arch.hosts[0]
+        self.program = section.get("program", "").replace("{build}", bed.build_folder(arch))
         self.job = None
 
     @classmethod
-    def of(cls, **keys):
+    def of(cls, arch, **keys):
         """A test that is in no table, from its keys."""
         parser = configparser.ConfigParser(interpolation=None)
         parser["test"] = keys
-        return cls("test", parser["test"])
+        return cls("test", parser["test"], arch)
 
     def __getitem__(self, key):
         return self.section.get(key, "")
@@ -66,9 +70,31 @@ class Test:
             return f"{shlex.split(self.program)[0]} is not built"
         return ""
 
+    def make(self):
+        """Build what the test needs beyond the ordinary build."""
+        if not self["make"]:
+            return
+        words = ["make", "-s", "-C", os.path.join(bed.TOP, self["make"]), f"O={self.made}"]
+        if self.arch.name != arches.HOST:
+            words.append(f"CROSS={self.arch.machine}-linux-gnu-")
+        done = subprocess.run(
+            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        if done.returncode:
+            raise build.BuildError(done.stdout)
 
-def load(path, vmm, pattern=""):
-    """The tests of a table that are about a monitor and whose sentence matches a pattern."""
+    @property
+    def made(self):
+        """The folder that the key "make" fills."""
+        return os.path.join(bed.TOP, "build", "made", self.arch.name, self["make"])
+
+
+def load(arch, vmm, pattern="", host=None):
+    """The tests of a table that are about a monitor and whose sentence matches a pattern.
+
+    A test appears once for each host that it is for; with a host given, for that one only.
+    """
+    path = os.path.join(bed.HERE, arch.jobs)
     parser = configparser.ConfigParser(
         interpolation=None, delimiters=("=",), comment_prefixes=("#",)
     )
@@ -76,20 +102,27 @@ def load(path, vmm, pattern=""):
         with open(path, encoding="utf-8") as file:
             parser.read_file(file)
         wanted = re.compile(pattern, re.IGNORECASE)
-        tests = [Test(name, parser[name]) for name in parser.sections() if wanted.search(name)]
-        return [test for test in tests if test["vmm"] in ("", vmm)]
+        tests = [
+            Test(name, parser[name], arch, each)
+            for name in parser.sections()
+            for each in ([host] if host else parser[name].get("hosts", arch.hosts[0]).split())
+        ]
+        return [t for t in tests if t["vmm"] in ("", vmm) and wanted.search(t.name)]
     except (OSError, configparser.Error, re.error) as error:
         raise bed.BedError(str(error)) from error
 
 
 def kernel_parameters(test):
     """The kernel command line of a boot."""
-    words = ["console=ttyS0", "quiet", "panic=-1", f"lodge.cpus={test['cpus']}"]
+    words = [f"console={test.arch.console}", "quiet", "panic=-1", f"lodge.cpus={test['cpus']}"]
     words += [f"lodge.mem={test['memory']}", f"lodge.end={test['end']}"]
     if test["checks"] == "quick":
         words.append("lodge.quick")
     if test["paste"]:
         words.append(f"lodge.paste={test['paste']}")
+    if test["describe"]:
+        words.append(f"lodge.describe={test['describe']}")
+        words += ["acpi=force"] if test["describe"] == "acpi" else []
     if test.flag("smbios"):
         words.append("lodge.smbios")
     if test.flag("tables"):
@@ -107,20 +140,41 @@ def monitor_command(test, vmm, kernel, initrd, patience=1.0):
             *shlex.split(options), kernel,
         ]
     monitor = ["-monitor", "pipe:/tmp/monitor"] if test["end"] == "button" else []
+    if test.arch is arches.ARM64:
+        machine = ["-M", "virt,gic-version=host"]
+        if test["describe"] == "acpi":
+            machine += ["-bios", arches.FIRMWARE]
+    else:
+        machine = ["-M", "microvm,rtc=on"]
     return [
-        bed.X86.qemu, "-M", "microvm,rtc=on", "-accel", "kvm", "-cpu", "host", "-smp", test["cpus"],
+        test.arch.qemu, *machine, "-accel", "kvm", "-cpu", "host", "-smp", test["cpus"],
         "-m", test["memory"], "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
         "-serial", "stdio", *monitor, "-kernel", kernel, "-initrd", initrd,
         "-append", kernel_parameters(test).replace(" lodge.smbios", ""),
     ]
 
 
-def checker_archive(flavour):
+def kernel_image(arch, flavour, image):
+    """The file with a kernel, in the form that a test wants."""
+    if not image.endswith(".gz"):
+        return bed.kernel_file(arch.images[image], flavour, arch)
+    plain = kernel_image(arch, flavour, image.removesuffix(".gz"))
+    path = os.path.join(bed.TOP, "build", "guest", arch.name, f"{flavour}-{image}")
+    if not os.path.exists(path) or os.path.getmtime(path) < os.path.getmtime(plain):
+        with open(plain, "rb") as file, open(f"{path}.{os.getpid()}", "wb") as target:
+            target.write(gzip.compress(file.read(), 6))
+        os.replace(f"{path}.{os.getpid()}", path)
+    return path
+
+
+def checker_archive(flavour, arch=bed.X86):
     """The initial RAM file system with the checker, for one flavour of kernel."""
-    path = os.path.join(bed.TOP, "build", "guest", f"check-{flavour}.cpio")
+    path = os.path.join(bed.TOP, "build", "guest", arch.name, f"check-{flavour}.cpio")
+    program = build.program("check", arch.name)
+    baseline = os.path.join(bed.TOP, "tests", "guest", arch.baseline)
     subprocess.run(
-        [MKINITRAMFS, "check", path, "--init", build.program("check"),
-         "--modules", bed.kernel_file("modules", flavour)],
+        [MKINITRAMFS, "check", path, "--init", program, "--baseline", baseline,
+         "--modules", bed.kernel_file("modules", flavour, arch)],
         check=True,
     )
     return path
@@ -129,7 +183,8 @@ def checker_archive(flavour):
 class Suite:
     """Tests that share a monitor: fills beds with them and judges what comes back."""
 
-    def __init__(self, tests, vmm, lodge=None):
+    def __init__(self, arch, tests, vmm, lodge=None):
+        self.arch = arch
         self.tests = tests
         self.vmm = vmm
         self.lodge = lodge
@@ -138,9 +193,9 @@ class Suite:
     def fill(self, machine, tests):
         """Put what these tests need into a bed, and their jobs."""
         boots = [test for test in tests if not test.program]
-        machine.add_file(build.program("drive"), "/bin/drive")
+        machine.add_file(build.program("drive", self.arch.name), "/bin/drive")
         if self.vmm == "qemu" and boots:
-            machine.add_qemu()
+            machine.add_qemu(any(test["describe"] == "acpi" for test in boots))
         elif boots:
             machine.add_file(self.lodge, "/bin/lodge")
         for test in tests:
@@ -153,12 +208,11 @@ class Suite:
         flavour, image = test["kernel"], test["image"]
         kernel, initrd = f"/guest/{flavour}-{image}", f"/guest/{flavour}.cpio"
         if flavour not in self.archives:
-            self.archives[flavour] = checker_archive(flavour)
+            self.archives[flavour] = checker_archive(flavour, self.arch)
         if not machine.has(initrd):
             machine.add_file(self.archives[flavour], initrd)
         if not machine.has(kernel):
-            what = {"bzImage": "vmlinuz", "vmlinux": "vmlinux"}[image]
-            machine.add_file(bed.kernel_file(what, flavour), kernel)
+            machine.add_file(kernel_image(self.arch, flavour, image), kernel)
         code = test["code"] if self.vmm == "lodge" else "0"
         limit = round(test.seconds * machine.patience)
         words = ["exec", "drive", "--limit", str(limit), "--code", code]
@@ -174,6 +228,9 @@ class Suite:
 
     def _add_program(self, machine, test):
         words = shlex.split(test.program)
+        test.make()
+        if test["make"]:
+            machine.add_file(test.made, test["make"])
         for name in [words[0], *shlex.split(test["files"])]:
             machine.add_file(os.path.join(bed.TOP, name), name)
         words[0] = os.path.join(machine.directory, words[0])
