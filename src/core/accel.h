@@ -85,6 +85,14 @@ struct accel_ops {
 	/* ORs pages written by vCPUs since the last call into @bitmap and clears the log. */
 	int (*slot_dirty)(struct vm *vm, const struct as_map *m, uint64_t *bitmap, struct err *e);
 
+	/*
+	 * From now on (@hold) or no longer, writes of vCPUs that lie within [base, base+len) may be
+	 * held back.  They are performed by as_vcpu_write, in their order, before anything is done
+	 * about the next exit of any vCPU and before its vcpu_run returns.  When this returns with
+	 * @hold false, none is held any more; the world is stopped then.  Optional, and a hint.
+	 */
+	void (*hold_writes)(struct vm *vm, enum as_kind space, gpa_t base, uint64_t len, bool hold);
+
 	/* On the vCPU's own thread, all of these. */
 	int (*vcpu_init)(struct vcpu *v, struct err *e);
 	void (*vcpu_exit)(struct vcpu *v);

@@ -92,7 +92,12 @@ static void view_publish(struct as *as, struct flatview *v)
 
 static const char *map_owner(const struct as_map *m)
 {
-	return m->kind == MAP_RAM ? m->ram->name : m->dev->id;
+	switch (m->kind) {
+	case MAP_RAM: return m->ram->name;
+	case MAP_IO: return m->dev->id;
+	case MAP_NONE: break;
+	}
+	return m->name;
 }
 
 /* A new view with @m in it. Writers' lock held. */
@@ -179,19 +184,49 @@ out_unlock:
 	return rc;
 }
 
-int as_map_io(struct as *as, gpa_t base, struct device *dev, unsigned io, struct err *e)
+/* Tells the accelerator which writes to @m it may hold back, or no longer.  Writers' lock held. */
+static void hold_writes(struct as *as, const struct as_map *m, bool hold)
 {
-	struct as_map m = {
-		.base = base, .len = dev->class->io[io].len, .kind = MAP_IO, .dev = dev, .io = io};
+	const struct accel_ops *accel = as->vm->accel;
+	uint64_t off = 0, len = m->len;
+
+	if (m->kind == MAP_IO) {
+		off = m->dev->class->io[m->io].held_off;
+		len = m->dev->class->io[m->io].held_len;
+	}
+	if (m->kind != MAP_RAM && len && accel->hold_writes)
+		accel->hold_writes(as->vm, as->kind, m->base + off, len, hold);
+}
+
+/* A map without memory. */
+static int map_other(struct as *as, const struct as_map *m, struct err *e)
+{
 	struct flatview *v;
 	int rc;
 
 	pthread_mutex_lock(&as->lock);
-	rc = view_insert(as, &m, &v, e);
-	if (!rc)
+	rc = view_insert(as, m, &v, e);
+	if (!rc) {
 		view_publish(as, v);
+		hold_writes(as, m, true);
+	}
 	pthread_mutex_unlock(&as->lock);
 	return rc;
+}
+
+int as_map_io(struct as *as, gpa_t base, struct device *dev, unsigned io, struct err *e)
+{
+	struct as_map m = {
+		.base = base, .len = dev->class->io[io].len, .kind = MAP_IO, .dev = dev, .io = io};
+
+	return map_other(as, &m, e);
+}
+
+int as_map_none(struct as *as, gpa_t base, uint64_t len, const char *name, struct err *e)
+{
+	struct as_map m = {.base = base, .len = len, .kind = MAP_NONE, .name = name};
+
+	return map_other(as, &m, e);
 }
 
 int as_unmap(struct as *as, gpa_t base, struct err *e)
@@ -227,6 +262,7 @@ int as_unmap(struct as *as, gpa_t base, struct err *e)
 		}
 		slot_release(as, m->slot);
 	}
+	hold_writes(as, m, false);
 	view_publish(as, v);
 out:
 	pthread_mutex_unlock(&as->lock);
@@ -257,7 +293,7 @@ static uint8_t *ram_at(const struct flatview *v, gpa_t pa, uint64_t *n, struct r
 	const struct as_map *m = view_find(v, pa, &hit);
 
 	if (!hit || m->kind != MAP_RAM) {
-		*rc = hit ? IO_REFUSED : IO_UNMAPPED;
+		*rc = hit && m->kind == MAP_IO ? IO_REFUSED : IO_UNMAPPED;
 		return NULL;
 	}
 	uint64_t in = pa - m->base;
@@ -374,7 +410,8 @@ bool as_is_ram(struct as *as, gpa_t pa, uint64_t n)
 }
 
 /*
- * How many of @size bytes at @pa lie in the same map or the same hole; sets *m to the map or NULL.
+ * How many of @size bytes at @pa lie in the same map or the same hole; sets *m to the map, or NULL
+ * if nothing is there.
  */
 static unsigned vcpu_piece(const struct flatview *v, gpa_t pa, unsigned size,
 			   const struct as_map **m)
@@ -383,7 +420,7 @@ static unsigned vcpu_piece(const struct flatview *v, gpa_t pa, unsigned size,
 	const struct as_map *f = view_find(v, pa, &hit);
 	uint64_t room = hit ? f->len - (pa - f->base) : f ? f->base - pa : size;
 
-	*m = hit ? f : NULL;
+	*m = hit && f->kind != MAP_NONE ? f : NULL;
 	return (unsigned)MIN((uint64_t)size, room);
 }
 

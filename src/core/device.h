@@ -39,6 +39,12 @@ struct io_ops {
 	enum as_kind space;
 	uint64_t len;  /* 0 ends the class's list of windows */
 	uint64_t base; /* where it sits unless the board or the user says; 0: nowhere */
+	/*
+	 * Offset and length of the part, if any, where a write has no effect that can be seen
+	 * before the next access to the device: an accelerator may hold such writes back until a
+	 * vCPU leaves the guest.  An index register, say, that another one shows the effect of.
+	 */
+	uint64_t held_off, held_len;
 };
 
 enum prop_kind { PROP_U8, PROP_U16, PROP_U32, PROP_U64, PROP_BOOL, PROP_STRING, PROP_BACKEND };

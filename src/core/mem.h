@@ -66,7 +66,7 @@ void ram_mark_dirty(struct ram *r, uint64_t off, uint64_t n);
 
 enum as_kind { AS_MEMORY, AS_PORTS };
 
-enum map_kind { MAP_RAM, MAP_IO };
+enum map_kind { MAP_RAM, MAP_IO, MAP_NONE };
 
 /* One map of an address space, as the flat view holds it. */
 struct as_map {
@@ -80,6 +80,7 @@ struct as_map {
 	/* MAP_IO: window @io of @dev */
 	struct device *dev;
 	unsigned io;
+	const char *name; /* MAP_NONE: what is not there, for messages; borrowed */
 };
 
 struct flatview;
@@ -107,6 +108,14 @@ int as_map_ram(struct as *as, gpa_t base, struct ram *ram, uint64_t ram_off, uin
 	       struct err *e) MUST_CHECK;
 /* Maps I/O window @io of @dev at @base; same errors. */
 int as_map_io(struct as *as, gpa_t base, struct device *dev, unsigned io, struct err *e) MUST_CHECK;
+/*
+ * Declares that at [base, base+len) there is nothing and that nothing is to come there; same
+ * errors, with @name for it.  Accesses reach nothing, and are counted so, as where nothing is
+ * mapped; but an accelerator may hold writes back.  For what kernels look for often and a machine
+ * has not.
+ */
+int as_map_none(struct as *as, gpa_t base, uint64_t len, const char *name,
+		struct err *e) MUST_CHECK;
 /* Takes away the map that starts at @base.  -ENOENT. */
 int as_unmap(struct as *as, gpa_t base, struct err *e);
 /*

@@ -110,6 +110,63 @@ static void a_vcpu_access_is_split_over_ram_hole_and_device(void **state)
 	fake_vm_free(vm);
 }
 
+static void nothing_is_a_map_too(void **state)
+{
+	struct vm *vm = fake_vm_new(1);
+	struct err e = ERR_INIT;
+	struct regs *d;
+	uint8_t b[4];
+
+	(void)state;
+	assert_int_equal(as_map_none(&vm->mem, 0x1000, 4, "the absent chip", &e), 0);
+	assert_int_equal(as_vcpu_write(&vm->mem, 0x1000, "\1\2\3\4", 4), IO_UNMAPPED);
+	assert_int_equal(as_vcpu_read(&vm->mem, 0x1002, b, 4), IO_UNMAPPED);
+	assert_memory_equal(b, "\xff\xff\xff\xff", 4);
+	assert_int_equal(atomic_load(&vm->mem.unmapped), 3); /* one of them in two pieces */
+	assert_int_equal(as_read(&vm->mem, 0x1000, b, 4), IO_UNMAPPED);
+	assert_int_equal(as_map_none(&vm->mem, 0x1003, 4, "another", &e), -EEXIST);
+	assert_string_equal(e.msg, "another at address 0x1003-0x1006 would overlap the absent chip "
+				   "at 0x1000-0x1003");
+	assert_int_equal(as_unmap(&vm->mem, 0x1000, &e), 0);
+	d = regs_new(vm, 0x1000);
+	assert_int_equal(as_vcpu_write(&vm->mem, 0x1000, "\1\2\3\4", 4), IO_OK);
+	assert_int_equal(d->reg[3], 4);
+	fake_vm_free(vm);
+}
+
+static void the_accelerator_hears_which_writes_it_may_hold_back(void **state)
+{
+	struct vm *vm = fake_vm_new(1);
+	struct device_class late = regs_class;
+	struct err e = ERR_INIT;
+	struct device *d;
+
+	(void)state;
+	ram_at(vm, 0x4000, 0x1000, false);
+	regs_new(vm, 0x2000);
+	assert_int_equal(fake.held.ranges, 0);
+	late.io[0].held_off = 4;
+	late.io[0].held_len = 2;
+	assert_int_equal(device_new(vm, &late, NULL, &d, &e), 0);
+	device_place(d, 0, 0x1000);
+	assert_int_equal(device_init(d, &e), 0);
+	assert_int_equal(fake.held.ranges, 1);
+	assert_int_equal(fake.held.space, AS_MEMORY);
+	assert_int_equal(fake.held.base, 0x1004);
+	assert_int_equal(fake.held.len, 2);
+	assert_int_equal(as_map_none(&vm->ports, 0xcf8, 4, "nothing", &e), 0);
+	assert_int_equal(fake.held.ranges, 2);
+	assert_int_equal(fake.held.space, AS_PORTS);
+	assert_int_equal(fake.held.base, 0xcf8);
+	assert_int_equal(fake.held.len, 4);
+	device_free(d);
+	assert_int_equal(fake.held.ranges, 1);
+	assert_int_equal(fake.held.base, 0x1004);
+	assert_int_equal(as_unmap(&vm->ports, 0xcf8, &e), 0);
+	assert_int_equal(fake.held.ranges, 0);
+	fake_vm_free(vm);
+}
+
 static void an_access_is_split_into_sizes_the_device_takes(void **state)
 {
 	struct vm *vm = fake_vm_new(1);
@@ -219,6 +276,8 @@ int main(void)
 		cmocka_unit_test(maps_that_overlap_are_refused_with_both_named),
 		cmocka_unit_test(a_refused_slot_leaves_the_map_as_it_was),
 		cmocka_unit_test(a_vcpu_access_is_split_over_ram_hole_and_device),
+		cmocka_unit_test(nothing_is_a_map_too),
+		cmocka_unit_test(the_accelerator_hears_which_writes_it_may_hold_back),
 		cmocka_unit_test(an_access_is_split_into_sizes_the_device_takes),
 		cmocka_unit_test(the_dirty_log_has_exactly_the_pages_that_lodge_wrote),
 		cmocka_unit_test(an_iov_covers_ram_only_and_has_a_bound),

@@ -66,6 +66,8 @@ static void every_class_is_complete(void **state)
 			assert_non_null(c->io[k].read);
 			assert_non_null(c->io[k].write);
 			assert_true(c->io[k].sizes && c->io[k].sizes < 16);
+			assert_true(c->io[k].held_off <= c->io[k].len);
+			assert_true(c->io[k].held_len <= c->io[k].len - c->io[k].held_off);
 		}
 		for (unsigned k = 0; k < c->n_props; k++)
 			assert_true(c->props[k].help && c->props[k].help[0]);

@@ -72,6 +72,13 @@ static struct {
 	bool level[IRQ_PINS];
 	unsigned edges[IRQ_PINS];
 	unsigned slots_set, slots_removed;
+	/* Of hold_writes: the last call, and how many ranges may be held now. */
+	struct {
+		enum as_kind space;
+		gpa_t base;
+		uint64_t len;
+		int ranges;
+	} held;
 	int fail_slot, fail_vcpu; /* error to give, or 0 */
 	enum vcpu_stop stop;	  /* what vcpu_run answers */
 	_Atomic unsigned kicks;
@@ -123,6 +130,15 @@ static int fake_slot_set(struct vm *vm, const struct as_map *m, bool remove, boo
 	return 0;
 }
 
+static void fake_hold_writes(struct vm *vm, enum as_kind space, gpa_t base, uint64_t len, bool hold)
+{
+	(void)vm;
+	fake.held.space = space;
+	fake.held.base = base;
+	fake.held.len = len;
+	fake.held.ranges += hold ? 1 : -1;
+}
+
 static int fake_vcpu_init(struct vcpu *v, struct err *e)
 {
 	if (fake.fail_vcpu && v->index == 1)
@@ -159,6 +175,7 @@ static const struct accel_ops fake_accel = {
 	.vm_init = fake_vm_init,
 	.vm_exit = fake_vm_exit,
 	.slot_set = fake_slot_set,
+	.hold_writes = fake_hold_writes,
 	.vcpu_init = fake_vcpu_init,
 	.vcpu_exit = fake_vcpu_exit,
 	.vcpu_run = fake_vcpu_run,

@@ -35,6 +35,8 @@ const struct kvm_cap_name kvm_cap_names[] = {
 	C(IOEVENTFD_ANY_LENGTH, false),
 	C(IRQ_ROUTING, false),
 	C(SIGNAL_MSI, false),
+	C(COALESCED_MMIO, false),
+	C(COALESCED_PIO, false),
 	C(MANUAL_DIRTY_LOG_PROTECT2, false),
 	C(DIRTY_LOG_RING, false),
 	C(DIRTY_LOG_RING_ACQ_REL, false),

@@ -4,9 +4,10 @@
  *
  * Files: caps.c opens the node and names capabilities; vm.c makes the VM and times its clock;
  * slots.c hands over memory and fetches dirty pages; run.c runs vCPUs and has the exits that every
- * architecture shares; later.c does what nobody has to wait for; report.c writes facts for `lodge
- * info`.  The folder of the host's architecture has registers, CPUID, interrupt chips, its own
- * exits and the probe; it implements the kvm_arch_* functions and defines accel_kvm.
+ * architecture shares; held.c performs the writes that KVM held back; later.c does what nobody has
+ * to wait for; report.c writes facts for `lodge info`.  The folder of the host's architecture has
+ * registers, CPUID, interrupt chips, its own exits and the probe; it implements the kvm_arch_*
+ * functions and defines accel_kvm.
  */
 #ifndef LODGE_ACCEL_KVM_KVM_H
 #define LODGE_ACCEL_KVM_KVM_H
@@ -46,8 +47,9 @@ struct kvm_vcpu {
 	int fd;		   /* -1: none */
 	_Atomic pid_t tid; /* 0: cannot be kicked */
 	struct kvm_run *run;
-	_Atomic bool nmi; /* wanted; seen when KVM_RUN is interrupted */
-	bool held;	  /* not started, and no interrupt chip to start it */
+	struct kvm_coalesced_mmio_ring *held_ring; /* see held.c; NULL: none */
+	_Atomic bool nmi;			   /* wanted; seen when KVM_RUN is interrupted */
+	bool held; /* not started, and no interrupt chip to start it */
 	bool ran;
 	unsigned long id;
 	struct kvm_dirty_gfn *ring;
@@ -85,6 +87,11 @@ struct kvm_vm {
 	bool clock_known, clock_pending;
 	uint64_t clock_offset, clock_value;
 	struct kvm_later later;
+	/* Writes held back, see held.c: where their ring is behind a run page (0: none). */
+	size_t held_off;
+	uint32_t held_max;	   /* entries */
+	bool held_ports;	   /* ports too */
+	pthread_mutex_t held_lock; /* outside the locks of devices, inside none */
 	struct kvm_arch *arch;
 };
 
@@ -139,6 +146,15 @@ int kvm_clock_get(struct kvm_vm *kvm, uint64_t *ns, struct err *e) MUST_CHECK;
 void kvm_clock_put(struct kvm_vm *kvm, uint64_t ns);
 /* Before the first entry after a pause. */
 void kvm_clock_resume(struct kvm_vm *kvm);
+
+/* held.c */
+
+/* Looks whether KVM holds writes back.  After the VM was created. */
+void kvm_held_init(struct kvm_vm *kvm);
+/* Performs what is held back.  A vCPU's thread, no lock held. */
+void kvm_held_flush(struct kvm_vcpu *kv);
+/* The accelerator's hold_writes. */
+void kvm_hold_writes(struct vm *vm, enum as_kind space, gpa_t base, uint64_t len, bool hold);
 
 /* later.c */
 

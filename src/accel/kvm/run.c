@@ -70,6 +70,8 @@ int kvm_vcpu_create(struct vcpu *v, unsigned long id, struct err *e)
 		return rc;
 	}
 	kv->run = p;
+	if (kvm->held_off)
+		kv->held_ring = (void *)((uint8_t *)p + kvm->held_off);
 	rc = kvm_ring_map(kv, e);
 	if (rc)
 		return rc;
@@ -97,6 +99,7 @@ void kvm_vcpu_destroy(struct kvm_vcpu *kv)
 		close(kv->fd);
 	kv->ring = NULL;
 	kv->run = NULL;
+	kv->held_ring = NULL;
 	kv->fd = -1;
 }
 
@@ -236,7 +239,7 @@ enum vcpu_stop kvm_vcpu_run(struct vcpu *v)
 {
 	struct kvm_vcpu *kv = v->accel;
 	struct kvm_run *run = kv->run;
-	int next;
+	int next, err;
 
 	set_immediate_exit(run, 0);
 	if (atomic_load(&v->requests))
@@ -249,8 +252,10 @@ enum vcpu_stop kvm_vcpu_run(struct vcpu *v)
 		uint64_t n = atomic_load_explicit(&v->entries, memory_order_relaxed);
 
 		atomic_store_explicit(&v->entries, n + 1, memory_order_relaxed);
-		if (ioctl(kv->fd, KVM_RUN, 0) < 0) {
-			next = run_failed(v, kv, errno);
+		err = ioctl(kv->fd, KVM_RUN, 0) < 0 ? errno : 0;
+		kvm_held_flush(kv);
+		if (err) {
+			next = run_failed(v, kv, err);
 			continue;
 		}
 		uint32_t reason = run->exit_reason;

@@ -165,6 +165,7 @@ static int init_parts(struct kvm_vm *kvm, struct err *e)
 	rc = create_vm(kvm, e);
 	if (rc)
 		return rc;
+	kvm_held_init(kvm);
 	rc = check_vcpus(kvm, e);
 	if (rc)
 		return rc;
@@ -190,6 +191,7 @@ int kvm_vm_init(struct vm *vm, struct err *e)
 	kvm->vm = vm;
 	kvm->node = kvm->fd = -1;
 	pthread_mutex_init(&kvm->lock, NULL);
+	pthread_mutex_init(&kvm->held_lock, NULL);
 	kvm_later_init(&kvm->later);
 	vm->accel_data = kvm;
 	rc = options_parse(&kvm->opt, vm->accel_arg, e);
@@ -214,6 +216,7 @@ void kvm_vm_exit(struct vm *vm)
 		close(kvm->fd);
 	if (kvm->node >= 0)
 		close(kvm->node);
+	pthread_mutex_destroy(&kvm->held_lock);
 	pthread_mutex_destroy(&kvm->lock);
 	free(kvm);
 	vm->accel_data = NULL;

@@ -414,7 +414,8 @@ const struct device_class mc146818_class = {
 	.help = "real-time clock and CMOS memory",
 	.size = sizeof(struct mc146818),
 	.state = &state,
-	.io = {{rtc_read, rtc_write, .sizes = 1, .space = AS_PORTS, .len = 2, .base = 0x70}},
+	.io = {{rtc_read, rtc_write, .sizes = 1, .space = AS_PORTS, .len = 2, .base = 0x70,
+		.held_len = 1}}, /* the index, which shows in the data only */
 	.n_irqs = 1,
 	.init = rtc_init,
 	.reset = rtc_reset,

@@ -9,6 +9,7 @@
  *	0xfee00000 local APICs                       0xe9       debug console
  *	4 GiB      the rest of the RAM               0xf4       debug exit
  *	                                             0x600      ACPI PM block, SCI on IRQ 9
+ *	                                             0xcf8      nothing, see add_absent
  *
  * The chips that KVM has in the kernel (PIC, PIT, I/O APIC, local APICs, port 0x61) are the
  * accelerator's.
@@ -23,6 +24,8 @@
 #include "machine/options.h"
 #include "machine/parts.h"
 #include "machine/x86/microvm.h"
+
+#define PCI_ADDRESS_PORT 0xcf8
 
 /* Below this not even the boot data fits. */
 #define MEMORY_MIN MIB(1)
@@ -138,6 +141,16 @@ static int add_serials(struct vm *vm, const struct machine_config *c, struct err
 	return rc;
 }
 
+/*
+ * The machine has no PCI.  Kernels look for it all the same, with over a hundred writes of an
+ * address to 0xcf8 and a read of 0xcfc after each [PCI 3.0 §3.2.2.3.2]: only the reads need an
+ * exit.
+ */
+static int add_absent(struct vm *vm, struct err *e)
+{
+	return as_map_none(&vm->ports, PCI_ADDRESS_PORT, 4, "the absent PCI address register", e);
+}
+
 static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 {
 	const struct machine_config *c = b->config;
@@ -152,6 +165,8 @@ static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 	const struct machine_chip pm = {.class = "acpi-pm", .irq = X86_PM_SCI_IRQ};
 	int rc = add_serials(vm, c, e);
 
+	if (!rc)
+		rc = add_absent(vm, e);
 	for (unsigned i = 0; i < ARRAY_LEN(chips) && !rc; i++)
 		rc = machine_add_chip(vm, &chips[i], NULL, e);
 	if (!rc)

@@ -131,4 +131,5 @@ const struct accel_ops accel_kvm = {
 	.chips_get = kvm_x86_chips_get,
 	.chips_put = kvm_x86_chips_put,
 	.doorbell = kvm_doorbell,
+	.hold_writes = kvm_hold_writes,
 };
