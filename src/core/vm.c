@@ -132,6 +132,14 @@ int vm_start_vcpus(struct vm *vm, struct err *e)
 
 	for (unsigned i = 0; i < vm->n_vcpus && !rc; i++)
 		rc = vcpu_thread_start(&vm->vcpus[i], e);
+	return rc;
+}
+
+/* Waits until every vCPU that was started exists; the first that could not be made is the error. */
+static int wait_vcpus(struct vm *vm, struct err *e)
+{
+	int rc = 0;
+
 	pthread_mutex_lock(&vm->lock);
 	for (unsigned i = 0; i < vm->n_vcpus; i++) {
 		struct vcpu *v = &vm->vcpus[i];
@@ -154,6 +162,10 @@ int vm_reset(struct vm *vm, struct err *e)
 	int rc = 0;
 
 	BUG_ON(vm->phase == VM_RUNNING || vm->phase == VM_STOPPED);
+	if (vm->phase == VM_NEW)
+		rc = wait_vcpus(vm, e);
+	if (rc)
+		return rc;
 	list_for_each(pos, &vm->devices)
 		device_reset(list_entry(pos, struct device, link));
 	if (vm->irqchip)

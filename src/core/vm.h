@@ -119,7 +119,10 @@ struct vm_options {
 
 /* NEW.  The accelerator's VM exists; no memory, no chips, no vCPUs yet. */
 int vm_new(const struct vm_options *o, struct vm **out, struct err *e) MUST_CHECK;
-/* Starts the vCPU threads, which create their vCPUs and park.  Still NEW. */
+/*
+ * Starts the vCPU threads, which create their vCPUs and park.  Still NEW.  They do so while the
+ * board goes on; one that cannot be created is an error of the vm_reset that follows.
+ */
 int vm_start_vcpus(struct vm *vm, struct err *e) MUST_CHECK;
 /* Resets everything and runs board_reset: NEW -> READY, or in place in READY and PAUSED. */
 int vm_reset(struct vm *vm, struct err *e) MUST_CHECK;
