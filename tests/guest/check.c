@@ -15,7 +15,7 @@
  * Options on the kernel's command line:
  *	lodge.cpus=N lodge.mem=MiB	what the machine was told to be
  *	lodge.end=poweroff|reboot|panic|button|hang|spin
- *	lodge.quick			no clocks and nothing long on the console: boot, look, end
+ *	lodge.quick			no clocks and one line on the console: boot, look, end
  *	lodge.paste=N			the length of the paste
  *	lodge.smbios			SMBIOS tables must be there
  *	lodge.dump			print the ACPI tables
@@ -175,6 +175,8 @@ int main(void)
 	if (!check_option("quick")) {
 		check_clocks();
 		check_console();
+	} else {
+		check_answer();
 	}
 	check_interrupts();
 	check_tables();

@@ -42,6 +42,8 @@ bool console_ask(const char *request, char *answer, size_t size);
 /* Wait until everything written has left. */
 void console_drain(void);
 void check_console(void);
+/* One question and its answer: the least that shows the console's two directions. */
+void check_answer(void);
 
 /* clock.c */
 void check_clocks(void);

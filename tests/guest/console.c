@@ -205,3 +205,12 @@ void check_console(void)
 	check_paste();
 	check_burst();
 }
+
+void check_answer(void)
+{
+	char line[128];
+	bool answered = console_ask("time", line, sizeof(line));
+
+	check_report("console-answer", answered && strncmp(line, "time ", 5) == 0, "host: %s",
+		     answered ? line : "no answer");
+}

@@ -75,23 +75,32 @@ void check_cpus(void)
 }
 
 /*
- * Sum of what /proc/iomem calls RAM, in bytes.  On arm64 the memory that firmware keeps for itself
- * stands beside the rest as "reserved"; on x86 the word is "Reserved", and is not about RAM alone.
+ * Sum of what /proc/iomem calls RAM, in bytes.  On arm64 the parts of it that firmware keeps for
+ * itself stand between the others as "reserved", and so does what was never RAM: a part counts when
+ * it touches RAM.  On x86 the word is "Reserved", and none of it counts.
  */
 static uint64_t ram_size(void)
 {
 	char line[256];
-	uint64_t sum = 0, first, last;
+	uint64_t sum = 0, first, last, end = 0, waiting = 0, waiting_end = 0;
 	FILE *map = fopen("/proc/iomem", "re");
 
 	if (!map)
 		return 0;
 	while (fgets(line, sizeof(line), map)) {
-		if (line[0] == ' ' ||
-		    !(strstr(line, ": System RAM") || strstr(line, ": reserved")))
+		bool ram = strstr(line, ": System RAM"), reserved = strstr(line, ": reserved");
+
+		if (line[0] == ' ' || (!ram && !reserved) ||
+		    sscanf(line, "%" SCNx64 "-%" SCNx64, &first, &last) != 2)
 			continue;
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64, &first, &last) == 2)
-			sum += last - first + 1;
+		if (ram || first == end) {
+			sum += last - first + 1 + (waiting_end == first ? waiting : 0);
+			end = last + 1;
+			waiting = 0;
+			continue;
+		}
+		waiting = last - first + 1 + (waiting_end == first ? waiting : 0);
+		waiting_end = last + 1;
 	}
 	fclose(map);
 	return sum;

@@ -223,7 +223,7 @@ class Suite:
         words += ["--", *monitor_command(test, self.vmm, kernel, initrd, machine.patience)]
         script = shlex.join(words)
         if test["end"] == "button":
-            script = f"mkfifo /tmp/monitor.in /tmp/monitor.out\n{script}"
+            script = f"rm -f /tmp/monitor.*; mkfifo /tmp/monitor.in /tmp/monitor.out\n{script}"
         test.job = machine.add_job(test.name, script, test.seconds + 10)
 
     def _add_program(self, machine, test):

@@ -1,5 +1,17 @@
 /* The generic timer's virtual counter. */
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
 #include "../check.h"
+
+/*
+ * No device of the virt machines (QEMU's and Lodge's) answers at this address; a load from it
+ * leaves the guest, and a tracer of the host's KVM sees the address.
+ */
+enum { MARK_ADDRESS = 0x0b000000 };
 
 uint64_t counter_read(void)
 {
@@ -17,11 +29,19 @@ uint64_t counter_hz(void)
 	return value;
 }
 
-/*
- * WFI in user space: Linux lets EL0 execute it, KVM traps it, and nothing else does that.  The
- * timer tick, which a running task has, ends the wait.
- */
 void counter_mark_init(void)
 {
-	__asm__ volatile("wfi" : : : "memory");
+	static const char node[] = "/mem";
+
+	if (mknod(node, S_IFCHR | 0600, makedev(1, 1)))
+		return;
+	int fd = open(node, O_RDWR | O_SYNC | O_CLOEXEC);
+	void *page = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, MARK_ADDRESS);
+
+	if (page != MAP_FAILED) {
+		(void)*(volatile uint32_t *)page;
+		munmap(page, 4096);
+	}
+	close(fd);
+	unlink(node);
 }
