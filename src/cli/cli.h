@@ -15,6 +15,7 @@ struct run_config {
 	struct run_options run;
 	bool verbose, quiet, dump_config, help;
 	const char *config;
+	const char *script; /* for the script accelerator: file, "-", or "unix:PATH" */
 	const char *trace[16], *trace_file;
 	unsigned n_traces, n_serials;
 	char *scratch[4]; /* copies that the setters cut apart; owned */

@@ -46,17 +46,26 @@ static int blame(const struct settings *s, const struct opt *o, unsigned line, s
 	return err_prefix(e, "--%s", o->name);
 }
 
+/* How much of @value is the word. */
+static size_t word_len(const struct opt *o, const char *value)
+{
+	return o->flags & OPT_KEYS ? strcspn(value, ",") : strlen(value);
+}
+
 static int wrong_word(const struct opt *o, const char *value, struct err *e)
 {
+	char word[64];
 	struct strbuf all = {0};
-	const char *near = str_nearest(value, o->words);
+
+	str_copy(word, MIN(sizeof(word), word_len(o, value) + 1), value);
+	const char *near = str_nearest(word, o->words);
 
 	for (size_t i = 0; o->words[i]; i++)
 		strbuf_printf(&all, "%s%s", i ? ", " : "", o->words[i]);
 	if (near)
-		err_set(e, -EINVAL, "'%s' is not known (did you mean %s?)", value, near);
+		err_set(e, -EINVAL, "'%s' is not known (did you mean %s?)", word, near);
 	else
-		err_set(e, -EINVAL, "'%s' is not known", value);
+		err_set(e, -EINVAL, "'%s' is not known", word);
 	err_hint(e, "accepted are %s", strbuf_str(&all));
 	strbuf_exit(&all);
 	return e->code;
@@ -64,8 +73,10 @@ static int wrong_word(const struct opt *o, const char *value, struct err *e)
 
 static bool word_known(const struct opt *o, const char *value)
 {
+	size_t n = word_len(o, value);
+
 	for (size_t i = 0; o->words && o->words[i]; i++) {
-		if (!strcmp(o->words[i], value))
+		if (strlen(o->words[i]) == n && !strncmp(o->words[i], value, n))
 			return true;
 	}
 	return !o->words;

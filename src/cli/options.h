@@ -14,6 +14,7 @@ enum opt_flag {
 	OPT_REPEAT = 1 << 0,  /* may be given more than once, in order */
 	OPT_CMDLINE = 1 << 1, /* on the command line only, not in configuration files */
 	OPT_FILE = 1 << 2,    /* the value is a file name: completions offer files */
+	OPT_KEYS = 1 << 3,    /* ",key=value..." may follow the word, for set to check */
 };
 
 struct opt {

@@ -23,15 +23,15 @@ static int check_boot(const struct settings *s, const struct run_config *rc, str
 		return err_kind(e, ERR_USAGE);
 	}
 	bool script = rc->m.accel && rc->m.accel->manual_clock;
-	if (rc->m.script && rc->m.accel && !script) {
+	if (rc->script && rc->m.accel && !script) {
 		err_set(e, -EINVAL, "--script needs --accel script");
 		return err_kind(e, ERR_USAGE);
 	}
-	if (script && !rc->m.script) {
+	if (script && !rc->script) {
 		err_set(e, -EINVAL, "--accel script needs --script FILE");
 		return err_kind(e, ERR_USAGE);
 	}
-	if (!rc->m.kernel && !rc->m.raw && !rc->m.script) {
+	if (!rc->m.kernel && !rc->m.raw && !rc->script) {
 		err_set(e, -EINVAL, "there is nothing to run");
 		err_hint(e, "name a kernel (lodge run FILE) or a flat binary "
 			    "(lodge run --raw FILE)");
@@ -96,10 +96,12 @@ static int run_vm(struct run_config *rc, struct err *e)
 {
 	bool chosen = rc->m.accel != NULL;
 
-	if (!chosen && rc->m.script) {
+	if (!chosen && rc->script) {
 		rc->m.accel = accel_find("script");
 		log_info("using script: --script asks for it");
 	}
+	if (rc->script)
+		rc->m.accel_arg = rc->script;
 	if (!rc->m.accel && choose_accel(rc, e) < 0)
 		return e->code;
 	for (unsigned i = 0; i < rc->n_traces; i++) {

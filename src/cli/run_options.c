@@ -88,7 +88,7 @@ SET_STRING(kernel, m.kernel)
 SET_STRING(append, m.append)
 SET_STRING(dtb, m.dtb)
 SET_STRING(cpu_pin, m.cpu_pin)
-SET_STRING(script, m.script)
+SET_STRING(script, script)
 SET_STRING(stats, run.stats_path)
 SET_STRING(config, config)
 SET_STRING(trace_file, trace_file)
@@ -116,11 +116,20 @@ static int set_gic(void *target, const char *value, struct err *e)
 static int set_accel(void *target, const char *value, struct err *e)
 {
 	struct run_config *rc = target;
+	size_t n = strcspn(value, ",");
+	const char *arg = value[n] ? value + n + 1 : NULL;
+	char name[16];
 
-	rc->m.accel = accel_find(value);
-	if (!rc->m.accel && strcmp(value, "auto"))
-		return err_set(e, -ENOENT, "this build has no accelerator '%s'", value);
-	return 0;
+	str_copy(name, MIN(sizeof(name), n + 1), value);
+	rc->m.accel = accel_find(name);
+	rc->m.accel_arg = arg;
+	if (!rc->m.accel && strcmp(name, "auto"))
+		return err_set(e, -ENOENT, "this build has no accelerator '%s'", name);
+	if (!arg)
+		return 0;
+	if (!rc->m.accel || !rc->m.accel->arg_check)
+		return err_set(e, -EINVAL, "'%s' takes no options", name);
+	return rc->m.accel->arg_check(arg, e);
 }
 
 static int set_machine(void *target, const char *value, struct err *e)
@@ -325,9 +334,9 @@ static const struct opt opts[] = {
 	{"raw", 0, "FILE[@ADDR]", NULL, OPT_FILE, BOOT,
 	 "A flat binary instead of a kernel, loaded and entered in real mode at ADDR (0x7c00).",
 	 NULL, set_raw},
-	{"accel", 0, "NAME", "auto", 0, MACHINE,
+	{"accel", 0, "NAME[,key=value...]", "auto", OPT_KEYS, MACHINE,
 	 "What executes the guest: kvm, script (no guest code: see --script), or auto, which tries "
-	 "what this host can run, and says what it chose and why.",
+	 "what this host can run, and says what it chose and why; \"lodge help accel\" lists keys.",
 	 accel_words, set_accel},
 	{"machine", 0, "NAME", "auto", 0, MACHINE,
 	 "The machine type; \"lodge help machines\" lists them. auto: the one whose guests this "

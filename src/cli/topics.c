@@ -87,6 +87,11 @@ static const struct topic_line accel_lines[] = {
 	 "no guest code runs; a text file or socket (--script) drives ports and memory: for tests"},
 	{LINE_TERM, "auto",
 	 "tries, by running guest code, what this host can do; one line says the choice and why"},
+	{LINE_TEXT, "Keys of kvm:", NULL},
+	{LINE_TERM, "dirty-ring=N",
+	 "logs written pages in a ring of N entries a CPU, a power of two from 1024 to 65536, and "
+	 "not in bitmaps [0: bitmaps]"},
+	{LINE_TERM, "node=PATH", "the device to use [/dev/kvm]"},
 	{LINE_TEXT, "\"lodge info\" says what each can run here and, if not, exactly why.", NULL},
 	{LINE_END, NULL, NULL},
 };

@@ -66,6 +66,9 @@ struct accel_ops {
 	const char *help;
 	bool manual_clock; /* VM time moves by clock_step only */
 
+	/* Is @arg, "key=value,...", what vm_options.accel_arg may be?  NULL: it has no options. */
+	int (*arg_check)(const char *arg, struct err *e);
+
 	/* Can it run the guests we mean to run, on this host?  Runs guest code.  Never fails: it
 	 * reports. */
 	void (*probe)(struct accel_report *r);

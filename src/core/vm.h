@@ -114,7 +114,11 @@ struct vm_options {
 	 * none.
 	 */
 	const void *arch_config;
-	const char *accel_arg; /* for the accelerator: the script of "script"; borrowed, or NULL */
+	/*
+	 * For the accelerator: what its arg_check takes, or the script of "script"; borrowed, or
+	 * NULL.
+	 */
+	const char *accel_arg;
 };
 
 /* NEW.  The accelerator's VM exists; no memory, no chips, no vCPUs yet. */

@@ -41,7 +41,7 @@ struct machine_config {
 	const char *device[MACHINE_DEVICES]; /* "class,key=value,…" */
 	unsigned n_devices;
 	const char *cpu_pin; /* "0-3,5", or "0=2,1=3" */
-	const char *script;  /* script accelerator: file, "-", or "unix:PATH" */
+	const char *accel_arg; /* see struct vm_options */
 };
 
 struct machine_type {

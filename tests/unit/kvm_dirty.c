@@ -168,7 +168,7 @@ static void wrong_options_are_refused_with_their_names(void **state)
 		{"dirty-ring=1000",
 		 "kvm: dirty-ring: 1000 is not a power of two from 1024 to 65536"},
 		{"dirty-ring=512", "kvm: dirty-ring: 512 is not a power of two from 1024 to 65536"},
-		{"dirty-rin=1024", "kvm: there is no option \"dirty-rin\""},
+		{"dirty-rin=1024", "kvm: 'dirty-rin' is not known (did you mean dirty-ring?)"},
 		{"node=", "kvm: node: \"\" is not a path of 1 to 63 bytes"},
 		{"node=/nonexistent/kvm", "/nonexistent/kvm does not exist"},
 		{"node=/dev/null", "/dev/null is not a KVM device"},

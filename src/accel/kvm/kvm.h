@@ -137,6 +137,8 @@ extern const struct kvm_cap_name kvm_cap_names[], kvm_arch_cap_names[];
 
 /* vm.c */
 
+/* The accelerator's arg_check. */
+int kvm_arg_check(const char *arg, struct err *e) MUST_CHECK;
 int kvm_vm_init(struct vm *vm, struct err *e) MUST_CHECK;
 void kvm_vm_exit(struct vm *vm);
 int kvm_doorbell(struct vm *vm, const struct doorbell *d, int fd, bool add, struct err *e);

@@ -49,10 +49,11 @@ static int option_set(struct kvm_options *o, const char *key, const char *value,
 	}
 	const char *near = str_nearest(key, keys);
 
-	err_set(e, -EINVAL, "there is no option \"%s\"", key);
 	if (near)
-		err_hint(e, "did you mean \"%s\"?", near);
-	return -EINVAL;
+		err_set(e, -EINVAL, "'%s' is not known (did you mean %s?)", key, near);
+	else
+		err_set(e, -EINVAL, "'%s' is not known", key);
+	return err_hint(e, "accepted are dirty-ring=N and node=PATH");
 }
 
 /* "key=value,key=value". */
@@ -75,6 +76,13 @@ static int options_parse(struct kvm_options *o, const char *text, struct err *e)
 			return err_prefix(e, "kvm");
 	}
 	return 0;
+}
+
+int kvm_arg_check(const char *arg, struct err *e)
+{
+	struct kvm_options o = {.dirty_ring = 0};
+
+	return options_parse(&o, arg, e);
 }
 
 static int create_vm(struct kvm_vm *kvm, struct err *e)

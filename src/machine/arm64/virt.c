@@ -299,7 +299,7 @@ static int virt_build(const struct machine_config *c, struct loop *l, struct vm 
 			       .accel = c->accel,
 			       .loop = l,
 			       .n_vcpus = c->cpus,
-			       .accel_arg = c->script};
+			       .accel_arg = c->accel_arg};
 	struct vm *vm = NULL;
 	struct virt *b;
 	int rc = machine_check(c, &arch_arm64, MEMORY_MIN, MEMORY_MAX, e);

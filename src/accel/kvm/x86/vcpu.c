@@ -115,6 +115,7 @@ static int vcpu_init(struct vcpu *v, struct err *e)
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.help = "the processor's virtualization, through /dev/kvm",
+	.arg_check = kvm_arg_check,
 	.probe = kvm_x86_probe,
 	.vm_init = kvm_vm_init,
 	.vm_exit = kvm_vm_exit,
