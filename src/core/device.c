@@ -107,7 +107,7 @@ int device_set(struct device *d, const char *name, const char *value, struct err
 		if (!rc)
 			d->io_base[0] = v;
 	} else if (!strcmp(name, "irq") && d->class->n_irqs) {
-		rc = str_parse_u64(value, 0, IRQ_PINS - 1, &v, e);
+		rc = str_parse_u64(value, 0, UINT32_MAX, &v, e);
 		if (!rc)
 			rc = device_wire(d, 0, (unsigned)v, e);
 	} else {

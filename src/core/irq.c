@@ -7,8 +7,10 @@
 #include "base/trace.h"
 #include "core/irq.h"
 
-int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops)
+int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops, unsigned pins)
 {
+	BUG_ON(!pins || pins > IRQ_PINS); /* a constant of each accelerator */
+	c->pins = pins;
 	c->vm = vm;
 	c->ops = ops;
 	memset(c->asserted, 0, sizeof(c->asserted));
@@ -23,9 +25,9 @@ void irqchip_exit(struct irqchip *c)
 
 int irq_connect(struct irqchip *c, unsigned pin, struct irq *out, struct err *e)
 {
-	if (pin >= IRQ_PINS)
+	if (pin >= c->pins)
 		return err_set(e, -EINVAL, "interrupt %u does not exist (0 to %u)", pin,
-			       IRQ_PINS - 1);
+			       c->pins - 1);
 	if (c->sources[pin] == 64)
 		return err_set(e, -ENOSPC, "interrupt %u has 64 devices already", pin);
 	*out = (struct irq){.chip = c, .pin = (uint16_t)pin, .source = c->sources[pin]++};

@@ -14,7 +14,7 @@
 #include "base/compiler.h"
 #include "base/err.h"
 
-#define IRQ_PINS 256u /* GSIs a chip can have */
+#define IRQ_PINS 256u /* GSIs a chip can have at most */
 
 struct irqchip;
 struct vm;
@@ -47,15 +47,20 @@ struct irqchip_ops {
 struct irqchip {
 	const struct irqchip_ops *ops;
 	struct vm *vm;
+	unsigned pins;		     /* GSIs 0 to pins - 1 exist; 1 to IRQ_PINS */
 	pthread_mutex_t lock;	     /* leaf */
 	uint64_t asserted[IRQ_PINS]; /* by pin: sources that assert it */
 	uint8_t sources[IRQ_PINS];   /* by pin: how many were connected */
 };
 
-int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops);
+/* A chip with @pins pins.  -errno of the mutex. */
+int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops, unsigned pins);
 void irqchip_exit(struct irqchip *c);
 
-/* A new connection to @pin; set-up only.  At most 64 a pin, beyond which -ENOSPC. */
+/*
+ * A new connection to @pin; set-up only.  -EINVAL with the pins there are if it is none of the
+ * chip's.  At most 64 a pin, beyond which -ENOSPC.
+ */
 int irq_connect(struct irqchip *c, unsigned pin, struct irq *out, struct err *e) MUST_CHECK;
 
 /* Any thread; a leaf: may be called with the device lock held. */

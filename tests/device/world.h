@@ -104,7 +104,7 @@ static void world_init(struct world *w)
 	o.loop = w->loop = loop_new(&e);
 	BUG_ON(!w->loop);
 	BUG_ON(vm_new(&o, &w->vm, &e));
-	irqchip_init(&w->chip, w->vm, &world_chip_ops);
+	irqchip_init(&w->chip, w->vm, &world_chip_ops, IRQ_PINS);
 	w->vm->irqchip = &w->chip;
 	BUG_ON(ram_new(w->vm, "ram", MIB(1), RAM_ANON, &ram, &e));
 	BUG_ON(as_map_ram(&w->vm->mem, 0, ram, 0, MIB(1), &e));

@@ -104,7 +104,7 @@ static int fake_vm_init(struct vm *vm, struct err *e)
 {
 	(void)e;
 	vm->accel_data = &fake;
-	irqchip_init(&fake.chip, vm, &fake_chip_ops);
+	irqchip_init(&fake.chip, vm, &fake_chip_ops, 32);
 	vm->irqchip = &fake.chip;
 	return 0;
 }

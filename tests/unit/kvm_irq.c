@@ -471,6 +471,27 @@ static void a_doorbell_is_heard_without_an_exit_and_only_for_its_value(void **st
 	close(fd[1]);
 }
 
+static void a_wire_leads_to_a_pin_of_the_ioapic_or_nowhere(void **state)
+{
+	static const enum irqchip_mode mode[] = {IRQCHIP_KERNEL, IRQCHIP_SPLIT};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(mode); i++) {
+		struct err e = ERR_INIT;
+		struct irq irq;
+		struct rig r;
+
+		rig_init(&r, &(struct rig_options){.code = cli_hlt,
+						   .len = sizeof(cli_hlt),
+						   .chips = true,
+						   .mode = mode[i]});
+		rig_check(irq_connect(r.vm->irqchip, 23, &irq, &e), &e);
+		assert_int_equal(irq_connect(r.vm->irqchip, 24, &irq, &e), -EINVAL);
+		assert_string_equal(e.msg, "interrupt 24 does not exist (0 to 23)");
+		rig_exit(&r);
+	}
+}
+
 static void chips_all_in_user_space_are_refused(void **state)
 {
 	struct err e = ERR_INIT;
@@ -494,6 +515,7 @@ static struct CMUnitTest tests[] = {
 	cmocka_unit_test(three_hundred_cpus_start_and_each_is_reached_by_a_message),
 	cmocka_unit_test(a_guest_that_halts_with_interrupts_off_is_seen_to_be_stuck),
 	cmocka_unit_test(a_doorbell_is_heard_without_an_exit_and_only_for_its_value),
+	cmocka_unit_test(a_wire_leads_to_a_pin_of_the_ioapic_or_nowhere),
 	cmocka_unit_test(chips_all_in_user_space_are_refused),
 };
 

@@ -79,7 +79,7 @@ static const struct irqchip_ops chip_ops = {.name = "recorder", .set = chip_set,
 static int irqchip_make(struct vm *vm, enum irqchip_mode mode, struct err *e)
 {
 	struct script *s = vm->accel_data;
-	int rc = irqchip_init(&s->chip, vm, &chip_ops);
+	int rc = irqchip_init(&s->chip, vm, &chip_ops, IRQ_PINS);
 
 	(void)mode; /* nobody takes the interrupts */
 	if (rc)

@@ -193,9 +193,9 @@ static int chip_irqfd(struct irqchip *c, unsigned pin, const struct msi *m, int 
 	struct kvm_arch *a = arch_of(c);
 	int rc;
 
-	if (!m && pin >= X86_IOAPIC_PINS)
+	if (!m && pin >= c->pins)
 		return err_set(e, -EINVAL, "interrupt %u does not exist (0 to %u)", pin,
-			       X86_IOAPIC_PINS - 1);
+			       c->pins - 1);
 	pthread_mutex_lock(&c->lock);
 	if (m)
 		rc = add ? msi_irqfd_add(a, m, fd, e) : msi_irqfd_remove(a, m, fd, e);
@@ -276,7 +276,7 @@ int kvm_x86_irqchip_init(struct vm *vm, enum irqchip_mode mode, struct err *e)
 	if (!rc)
 		rc = init_x2apic(a, e);
 	if (!rc)
-		rc = irqchip_init(&a->chip, vm, &chip_ops);
+		rc = irqchip_init(&a->chip, vm, &chip_ops, X86_IOAPIC_PINS);
 	if (rc)
 		return rc;
 	a->chip_ready = true;
