@@ -186,16 +186,13 @@ static void show_pstate(const struct arm64_vcpu *v, struct strbuf *out)
 {
 	static const struct {
 		uint8_t bit;
-		char set;
-	} flags[] = {{31, 'N'}, {30, 'Z'}, {29, 'C'}, {28, 'V'},
-		     {9, 'D'},	{8, 'A'},  {7, 'I'},  {6, 'F'}};
+		const char *set;
+	} flags[] = {{31, "N"}, {30, "Z"}, {29, "C"}, {28, "V"},
+		     {9, "D"},	{8, "A"},  {7, "I"},  {6, "F"}};
 
 	strbuf_printf(out, "pstate %08llx [", (unsigned long long)v->pstate);
-	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-		const char c[2] = {v->pstate >> flags[i].bit & 1 ? flags[i].set : '-', 0};
-
-		strbuf_add(out, c);
-	}
+	for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+		strbuf_add(out, v->pstate >> flags[i].bit & 1 ? flags[i].set : "-");
 	strbuf_printf(out, "] %s\n", mode_name(v));
 }
 
