@@ -106,4 +106,5 @@ golden: $(O)/lodge
 	$(Q)LODGE=$(O)/lodge tests/golden/run --write
 
 .SECONDARY:
--include $(O)/tests/device/scripts.d $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS))
+-include $(O)/tests/device/scripts.d
+-include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS))

@@ -231,8 +231,8 @@ static void arm64_show(const void *state, struct strbuf *out)
 }
 
 /*
- * A vCPU is never seen to be stuck: WFI ends with any interrupt, masked or not; nor to idle: KVM keeps
- * it inside while it waits in WFI, and the state does not say so.
+ * A vCPU is never seen to be stuck: WFI ends with any interrupt, masked or not; nor to idle: KVM
+ * keeps it inside while it waits in WFI, and the state does not say so.
  */
 static enum arch_activity arm64_activity(const void *state)
 {
