@@ -23,7 +23,7 @@
 #define ARM64_GICR_REGIONS    2u
 #define ARM64_GIC_PPI_INTID   16u  /* INTID of PPI 0 */
 #define ARM64_GIC_SPI_INTID   32u  /* INTID of SPI 0 */
-#define ARM64_SPIS_MAX	      256u /* GSI n is SPI n, and there are IRQ_PINS of those */
+#define ARM64_SPIS_MAX	      256u /* GSI n is SPI n, and a chip has at most IRQ_PINS */
 #define ARM64_GICV2_VCPUS_MAX 8u
 
 /* Private interrupts by their PPI number (SBSA §4.1.5; INTID less 16). */

@@ -258,9 +258,9 @@ static int chip_irqfd(struct irqchip *c, unsigned pin, const struct msi *m, int 
 	struct kvm_arch *a = arch_of(c);
 	int rc;
 
-	if (!m && pin >= a->config->n_spis)
+	if (!m && pin >= c->pins)
 		return err_set(e, -EINVAL, "interrupt %u does not exist (0 to %u)", pin,
-			       a->config->n_spis - 1);
+			       c->pins - 1);
 	pthread_mutex_lock(&c->lock);
 	if (m)
 		rc = add ? msi_irqfd_add(a, m, fd, e) : msi_irqfd_remove(a, fd, e);
@@ -293,7 +293,7 @@ int kvm_arm64_irqchip_init(struct vm *vm, enum irqchip_mode mode, struct err *e)
 		rc = kvm_arm64_set_attr(a->gic, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, 0, &intids,
 					"GIC interrupts", e);
 	if (!rc)
-		rc = irqchip_init(&a->chip, vm, &chip_ops);
+		rc = irqchip_init(&a->chip, vm, &chip_ops, a->config->n_spis);
 	if (rc)
 		return rc;
 	a->chip_ready = true;
