@@ -80,6 +80,23 @@ static void a_new_vcpu_has_the_power_on_state_in_every_field(void **state)
 	rig_exit(&r);
 }
 
+/* SVE registers of the longest length there is; their low ends are the vector registers. */
+static void make_strange_vectors(struct arm64_vcpu *s)
+{
+	unsigned quads = 0;
+
+	for (unsigned i = 0; i < 16; i++)
+		if (s->sve_vls[0] >> i & 1)
+			quads = i + 1;
+	assert_int_not_equal(quads, 0);
+	for (unsigned i = 0; i < 32; i++) {
+		memset(s->sve_z + i * ARM64_SVE_Z, (int)(i + 1), quads * 16);
+		memcpy(s->sve_z + i * ARM64_SVE_Z, &s->v[i * 2], 16);
+	}
+	for (unsigned i = 0; i < 17; i++)
+		memset(s->sve_p + i * ARM64_SVE_P, (int)(i + 0x81), quads * 2);
+}
+
 /* Values that are legal and unlike any default, in whatever can be changed. */
 static void make_strange(struct arm64_vcpu *s)
 {
@@ -115,6 +132,8 @@ static void make_strange(struct arm64_vcpu *s)
 		*value = UINT64_C(0x0000123456780) * (i + 1) * 8;
 	}
 	*arm64_vcpu_reg(s, ARM64_CNTV_CTL_EL0) = 2; /* masked */
+	if (s->sve_z_size)
+		make_strange_vectors(s);
 }
 
 static void everything_that_is_put_is_got(void **state)
