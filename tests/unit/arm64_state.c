@@ -30,7 +30,7 @@ static void a_reset_vcpu_is_at_el1_masked_and_only_the_first_runs(void **state)
 		assert_int_equal(s->pc, 0);
 		assert_int_equal(s->n_regs, 0);
 		assert_int_equal(s->power, i ? ARM64_POWER_OFF : ARM64_POWER_ON);
-		assert_false(arch_arm64.stuck(s));
+		assert_int_not_equal(arch_arm64.activity(s), ARCH_STUCK);
 		free(s);
 	}
 }
