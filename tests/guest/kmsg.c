@@ -3,7 +3,7 @@
  *
  * Two sieves.  Some texts are never in order (a bug, a firmware bug, an ACPI error).  Beyond these,
  * every line of level "warning" or worse must match a line of /baseline, a file of fnmatch(3)
- * patterns; each of those is there because QEMU's machine of the same kind (microvm, virt) causes the
+ * patterns; each of those is there because QEMU's machine of that kind (microvm, virt) causes the
  * same line in the same bed.
  * What the kernel prints between "[ cut here ]" and "[ end trace" goes by its line "WARNING: ...".
  */

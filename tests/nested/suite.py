@@ -74,11 +74,12 @@ class Test:
         """Build what the test needs beyond the ordinary build."""
         if not self["make"]:
             return
-        words = ["make", "-s", "-C", os.path.join(bed.TOP, self["make"]), f"O={self.made}"]
-        if self.arch.name != arches.HOST:
-            words.append(f"CROSS={self.arch.machine}-linux-gnu-")
+        words = [*shlex.split(self["make"]), self.made]
+        own = self.arch.name == arches.HOST
+        cross = {} if own else {"CROSS": f"{self.arch.machine}-linux-gnu-"}
         done = subprocess.run(
-            words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            words, cwd=bed.TOP, env={**os.environ, **cross}, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, check=False,
         )
         if done.returncode:
             raise build.BuildError(done.stdout)
@@ -86,7 +87,8 @@ class Test:
     @property
     def made(self):
         """The folder that the key "make" fills."""
-        return os.path.join(bed.TOP, "build", "made", self.arch.name, self["make"])
+        words = shlex.split(self["make"])
+        return os.path.join(bed.TOP, "build", "made", self.arch.name, os.path.basename(words[0]))
 
 
 def load(arch, vmm, pattern="", host=None):
@@ -230,7 +232,7 @@ class Suite:
         words = shlex.split(test.program)
         test.make()
         if test["make"]:
-            machine.add_file(test.made, test["make"])
+            machine.add_file(test.made, "made")
         for name in [words[0], *shlex.split(test["files"])]:
             machine.add_file(os.path.join(bed.TOP, name), name)
         words[0] = os.path.join(machine.directory, words[0])
