@@ -26,7 +26,7 @@ void irqchip_exit(struct irqchip *c)
 int irq_connect(struct irqchip *c, unsigned pin, struct irq *out, struct err *e)
 {
 	if (pin >= c->pins)
-		return err_set(e, -EINVAL, "interrupt %u does not exist (0 to %u)", pin,
+		return err_set(e, -ERANGE, "interrupt %u does not exist (0 to %u)", pin,
 			       c->pins - 1);
 	if (c->sources[pin] == 64)
 		return err_set(e, -ENOSPC, "interrupt %u has 64 devices already", pin);

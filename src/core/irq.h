@@ -58,7 +58,7 @@ int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops
 void irqchip_exit(struct irqchip *c);
 
 /*
- * A new connection to @pin; set-up only.  -EINVAL with the pins there are if it is none of the
+ * A new connection to @pin; set-up only.  -ERANGE with the pins there are if it is none of the
  * chip's.  At most 64 a pin, beyond which -ENOSPC.
  */
 int irq_connect(struct irqchip *c, unsigned pin, struct irq *out, struct err *e) MUST_CHECK;

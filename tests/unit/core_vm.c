@@ -19,7 +19,7 @@ static void two_devices_share_a_pin_and_neither_takes_it_from_the_other(void **s
 	assert_int_equal(fake.edges[4], 1);
 	irq_set((struct irq){0}, true);
 	assert_int_equal(irq_connect(vm->irqchip, 31, &a, &e), 0);
-	assert_int_equal(irq_connect(vm->irqchip, 32, &a, &e), -EINVAL);
+	assert_int_equal(irq_connect(vm->irqchip, 32, &a, &e), -ERANGE);
 	assert_string_equal(e.msg, "interrupt 32 does not exist (0 to 31)");
 	fake_vm_free(vm);
 }
