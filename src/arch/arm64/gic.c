@@ -52,7 +52,7 @@ void arm64_chips_reset(void *chips)
 
 /*
  * Without a secure world every interrupt of a GICv3 is in group 1 when the GIC is made.  SGIs are
- * enabled and edge-triggered; how SPIs are triggered is left to implementations (IHI 0069 §12.9.9),
+ * enabled and edge-triggered; how SPIs are triggered is left to implementations,
  * and edge is what KVM's has.
  */
 void arm64_gic_power_on(struct arm64_chips *c)

@@ -2,9 +2,9 @@
  * accel/kvm/arm64/state.c - struct arm64_vcpu from KVM and back.
  *
  * A state whose list of registers is empty is one after reset.  KVM makes that itself: a vCPU that
- * is not new is initialised again (KVM_ARM_VCPU_INIT), and what is not in the list is put.  Any other
- * state is put as a whole; system registers before general ones, because a put of PSTATE is checked
- * against what the CPU can do, and the power state last.
+ * is not new is initialised again (KVM_ARM_VCPU_INIT), and what is not in the list is put.  Any
+ * other state is put as a whole; system registers before general ones, because a put of PSTATE is
+ * checked against what the CPU can do, and the power state last.
  */
 #include <errno.h>
 #include <stdio.h>
