@@ -382,6 +382,39 @@ static void what_the_host_cannot_give_is_refused_by_name(void **state)
 	}
 }
 
+static void a_machine_has_the_address_bits_that_it_asks_for_and_no_memory_beyond(void **state)
+{
+	struct arm64_made made = {0};
+	const struct arm64_config c = {.n_spis = 32,
+				       .gicd = RIG_GICD,
+				       .gicc = RIG_GICC,
+				       .gicr = {{RIG_GICR, 1}},
+				       .ipa_bits = 33,
+				       .made = &made};
+	struct vm_options o = {.name = "rig",
+			       .arch = &arch_arm64,
+			       .accel = accel_find("kvm"),
+			       .n_vcpus = 1,
+			       .arch_config = &c};
+	struct err e = ERR_INIT;
+	struct ram *ram, *high;
+	struct vm *vm = NULL;
+
+	(void)state;
+	o.loop = loop_new(&e);
+	rig_check(vm_new(&o, &vm, &e), &e);
+	assert_int_equal(made.ipa_bits, 33);
+	rig_check(ram_new(vm, "ram", RIG_RAM_SIZE, RAM_ANON, &ram, &e), &e);
+	rig_check(ram_new(vm, "high", RIG_RAM_SIZE, RAM_ANON, &high, &e), &e);
+	rig_check(
+		as_map_ram(&vm->mem, (UINT64_C(1) << 33) - RIG_RAM_SIZE, ram, 0, RIG_RAM_SIZE, &e),
+		&e);
+	assert_int_not_equal(as_map_ram(&vm->mem, UINT64_C(1) << 33, high, 0, RIG_RAM_SIZE, &e), 0);
+	assert_non_null(strstr(e.msg, "high"));
+	vm_free(vm);
+	loop_free(o.loop);
+}
+
 static struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_guest_prints_through_a_device_and_powers_off_by_psci),
 	cmocka_unit_test(registers_are_accessed_with_1_2_4_and_8_bytes_and_holes_read_all_ones),
@@ -394,6 +427,7 @@ static struct CMUnitTest tests[] = {
 	cmocka_unit_test(pages_that_the_guest_writes_are_in_the_dirty_log_and_no_others),
 	cmocka_unit_test(the_probe_says_that_kernels_run_and_what_kind_of_kvm_it_is),
 	cmocka_unit_test(what_the_host_cannot_give_is_refused_by_name),
+	cmocka_unit_test(a_machine_has_the_address_bits_that_it_asks_for_and_no_memory_beyond),
 };
 
 RIG_MAIN(tests)

@@ -166,7 +166,7 @@ static inline struct vm_options rig_vm_options(struct rig *r, const struct rig_o
 {
 	const char *gic = getenv("LODGE_TEST_GIC");
 
-	r->config = (struct arm64_config){.gic_version = gic ? (unsigned)atoi(gic) : 0,
+	r->config = (struct arm64_config){.gic_version = gic ? (unsigned)(*gic - '0') : 0,
 					  .n_spis = RIG_SPIS,
 					  .gicd = RIG_GICD,
 					  .gicc = RIG_GICC,
