@@ -158,6 +158,6 @@ void check_kmsg(void)
 	}
 	close(fd);
 	check_report("kernel-log", s.lines > 0 && s.bad == 0,
-		     "%u lines, %u warnings that QEMU causes too, %u others", s.lines,
-		     s.known, s.bad);
+		     "%u lines, %u warnings that QEMU causes too, %u others", s.lines, s.known,
+		     s.bad);
 }

@@ -240,8 +240,7 @@ static void check_device_tree(unsigned acpi_tables)
 {
 	char compatible[128] = "", model[128] = "";
 
-	check_read_file("/sys/firmware/devicetree/base/compatible", compatible,
-			sizeof(compatible));
+	check_read_file("/sys/firmware/devicetree/base/compatible", compatible, sizeof(compatible));
 	check_read_file("/sys/firmware/devicetree/base/model", model, sizeof(model));
 	check_report("device-tree", compatible[0] && acpi_tables == 0,
 		     "compatible with \"%s\", model \"%s\", %u ACPI tables", compatible, model,

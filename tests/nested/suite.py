@@ -24,7 +24,7 @@ KEYS = {
 }
 
 # How the host presses the guest's power button.
-BUTTON = {"qemu": "echo system_powerdown >/tmp/monitor.in", "lodge": "killall -PWR lodge"}
+BUTTON = {"qemu": "echo system_powerdown >/tmp/monitor.in", "lodge": 'kill -PWR "$DRIVE_PID"'}
 
 Verdict = collections.namedtuple("Verdict", "state detail")
 
@@ -94,7 +94,8 @@ class Test:
 def load(arch, vmm, pattern="", host=None):
     """The tests of a table that are about a monitor and whose sentence matches a pattern.
 
-    A test appears once for each host that it is for; with a host given, for that one only.
+    A test appears once for each host that it is for.  With a host given it appears for that one
+    only, and not at all if it names hosts of its own and this is none of them.
     """
     path = os.path.join(bed.HERE, arch.jobs)
     parser = configparser.ConfigParser(
@@ -107,11 +108,20 @@ def load(arch, vmm, pattern="", host=None):
         tests = [
             Test(name, parser[name], arch, each)
             for name in parser.sections()
-            for each in ([host] if host else parser[name].get("hosts", arch.hosts[0]).split())
+            for each in _hosts(parser, name, arch, host)
         ]
         return [t for t in tests if t["vmm"] in ("", vmm) and wanted.search(t.name)]
     except (OSError, configparser.Error, re.error) as error:
         raise bed.BedError(str(error)) from error
+
+
+def _hosts(parser, name, arch, host):
+    """The hosts that a section is run on."""
+    usual = parser.defaults().get("hosts", arch.hosts[0])
+    own = parser[name].get("hosts", usual)
+    if not host:
+        return own.split()
+    return [host] if own == usual or host in own.split() else []
 
 
 def kernel_parameters(test):

@@ -32,7 +32,7 @@
 #define GICD	 0x08000000u
 #define GICR	 0x080a0000u
 
-#define REG(name)                                                                                  \
+#define REG(name) \
 	(KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE | KVM_REG_ARM_CORE_REG(regs.name))
 
 struct tiny {
