@@ -9,7 +9,7 @@
 
 int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops, unsigned pins)
 {
-	BUG_ON(!pins || pins > IRQ_PINS); /* a constant of each accelerator */
+	BUG_ON(!pins || pins > IRQ_PINS); /* accelerators and boards say it */
 	c->pins = pins;
 	c->vm = vm;
 	c->ops = ops;
