@@ -149,6 +149,7 @@ def monitor_command(test, vmm, kernel, initrd, patience=1.0):
         return [
             "lodge", "run", "--accel", "kvm", "--cpus", test["cpus"], "--memory",
             f"{test['memory']}M", "--initrd", initrd, "--append", kernel_parameters(test),
+            *(["--acpi"] if test.arch is arches.ARM64 and test["describe"] == "acpi" else []),
             *shlex.split(options), kernel,
         ]
     monitor = ["-monitor", "pipe:/tmp/monitor"] if test["end"] == "button" else []
