@@ -14,6 +14,7 @@
 #include "boot/fdt_impl.h"
 
 #define HEADER_LEN 40u /* of version 17 */
+#define VERSION_MIN 16u /* names without paths [Devicetree Specification 0.4 §5.2] */
 #define PATCH_ROOM KIB(64)
 
 #define DEPTH_MAX 64
@@ -56,6 +57,11 @@ int fdt_check(const void *data, size_t len, struct err *e)
 		return err_set(e, -EINVAL,
 			       "is a device tree blob that is cut short: it has %zu of %u bytes",
 			       len, total);
+	/* libfdt's full check reads through NULL if the root of an older format has no name. */
+	if (fdt_version(data) < VERSION_MIN)
+		return err_set(e, -EINVAL,
+			       "is a device tree blob of format version %u; %u and later are used",
+			       fdt_version(data), VERSION_MIN);
 	r = fdt_check_full(data, len);
 	if (r)
 		return err_set(e, -EINVAL, "is a device tree blob that cannot be used: %s",

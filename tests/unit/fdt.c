@@ -199,6 +199,13 @@ static void trees_that_lie_are_refused(void **state)
 
 	good = build_plain();
 	p = good.data;
+	be32_store(p + 20, 8); /* before version 16, in which libfdt's check trips over the root */
+	be32_store(p + 24, 8);
+	refused(p, good.len, "is a device tree blob of format version 8; 16 and later are used");
+	fdt_blob_exit(&good);
+
+	good = build_plain();
+	p = good.data;
 	be32_store(p + be32_load(p + 8), 0x77); /* the first token */
 	refused(p, good.len, "is a device tree blob that cannot be used: its nodes are damaged");
 	fdt_blob_exit(&good);
