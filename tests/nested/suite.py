@@ -209,7 +209,7 @@ class Suite:
         machine.add_file(build.program("drive", self.arch.name), "/bin/drive")
         if self.vmm == "qemu" and boots:
             machine.add_qemu(any(test["describe"] == "acpi" for test in boots))
-        elif boots:
+        elif self.vmm == "lodge" and os.access(self.lodge, os.X_OK):
             machine.add_file(self.lodge, "/bin/lodge")
         for test in tests:
             if test.program:
