@@ -419,6 +419,8 @@ static void a_guest_that_halts_with_interrupts_off_is_seen_to_be_stuck(void **st
 					   .mode = IRQCHIP_KERNEL});
 	vm_run(r.vm);
 	while (!stuck && sys_now_ns() < end) {
+		/* Each look interrupts the guest: it must have time for its two instructions. */
+		nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
 		rig_check(vcpu_get_state(&r.vm->vcpus[0], &e), &e);
 		stuck = arch_x86.activity(r.vm->vcpus[0].state) == ARCH_STUCK;
 	}
