@@ -53,6 +53,7 @@ struct ns16550 {
 	struct chardev_client client;
 	bool held;  /* the back end was told there is no room: wake it when there is */
 	bool quiet; /* the world is stopped */
+	bool brk;   /* a break waits until the guest listens, as characters do */
 	uint16_t div;
 	uint8_t ier, fcr, lcr, mcr, scr;
 	uint8_t err;   /* LSR error bits: overrun, and those of the character on top */
@@ -142,9 +143,15 @@ static bool listening(const struct ns16550 *u)
 	return by_interrupt || u->polls >= POLLS;
 }
 
+static void rx_push(struct ns16550 *u, uint8_t byte, uint8_t err);
+
 /* After any change: the interrupt wire, the timeout, and a back end that waits for room. */
 static void update(struct ns16550 *u)
 {
+	if (u->brk && listening(u) && !u->quiet && !(u->mcr & MCR_LOOP) && u->rx_count < capacity(u)) {
+		u->brk = false;
+		rx_push(u, 0, LSR_BI);
+	}
 	bool gate = (u->mcr & (MCR_OUT2 | MCR_LOOP)) == MCR_OUT2;
 
 	irq_set(u->dev.irq[0], gate && iir_value(u) != IIR_NONE);
@@ -329,25 +336,26 @@ static size_t client_room(void *arg)
 	return n;
 }
 
-static void receive(struct ns16550 *u, const uint8_t *buf, size_t n, uint8_t err)
+static void client_input(void *arg, const uint8_t *buf, size_t n)
 {
+	struct ns16550 *u = arg;
+
 	device_lock(&u->dev);
 	for (size_t i = 0; i < n; i++)
-		rx_push(u, buf[i], err);
+		rx_push(u, buf[i], 0);
 	u->held |= u->rx_count >= capacity(u);
 	update(u);
 	device_unlock(&u->dev);
 }
 
-static void client_input(void *arg, const uint8_t *buf, size_t n)
-{
-	receive(arg, buf, n, 0);
-}
-
 static void client_break(void *arg)
 {
-	if (client_room(arg) > 0)
-		receive(arg, (const uint8_t[]){0}, 1, LSR_BI);
+	struct ns16550 *u = arg;
+
+	device_lock(&u->dev);
+	u->brk = true;
+	update(u);
+	device_unlock(&u->dev);
 }
 
 static void tx_drain(struct ns16550 *u)
