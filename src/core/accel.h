@@ -111,6 +111,12 @@ struct accel_ops {
 	 */
 	int (*state_get)(struct vcpu *v, struct err *e);
 	int (*state_put)(struct vcpu *v, struct err *e);
+	/*
+	 * As state_get, but only what arch->pc, show, doing, activity and translate look at; the rest
+	 * of vcpu->state is undefined.  For crash reports and samples: it waits for nothing.
+	 * Optional: state_get serves.
+	 */
+	int (*state_peek)(struct vcpu *v, struct err *e);
 
 	/* Any thread: makes vcpu_run return soon, also if it is about to be entered. */
 	void (*vcpu_kick)(struct vcpu *v);

@@ -270,6 +270,15 @@ int vcpu_put_state(struct vcpu *v, struct err *e)
 	return v->vm->accel->state_put ? state_call(v, put_state_here, e) : 0;
 }
 
+int vcpu_peek(struct vcpu *v, struct err *e)
+{
+	const struct accel_ops *a = v->vm->accel;
+
+	if (a->state_peek)
+		return a->state_peek(v, e);
+	return a->state_get ? a->state_get(v, e) : 0;
+}
+
 void vcpu_show(struct vcpu *v, struct strbuf *out)
 {
 	const struct arch *a = v->vm->arch;

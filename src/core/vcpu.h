@@ -84,12 +84,18 @@ int vcpu_call(struct vcpu *v, void (*fn)(struct vcpu *v, void *arg), void *arg);
 /* accel->state_get on the vCPU's thread: v->state is then good until the vCPU runs again. */
 int vcpu_get_state(struct vcpu *v, struct err *e) MUST_CHECK;
 
+/*
+ * On the vCPU's thread: enough of v->state for a look at it (accel->state_peek); not to be saved or
+ * put back.
+ */
+int vcpu_peek(struct vcpu *v, struct err *e) MUST_CHECK;
+
 /* The vCPU whose thread this is, or NULL. */
 struct vcpu *vcpu_current(void);
 
 /*
- * Registers, the stack's top and the code bytes at the program counter, for a crash report.  On
- * the vCPU's thread, after state_get.
+ * Registers and the code bytes at the program counter, for a crash report.  On the vCPU's thread,
+ * after vcpu_peek.
  */
 void vcpu_show(struct vcpu *v, struct strbuf *out);
 

@@ -49,7 +49,7 @@ static void ask_here(struct vcpu *v, void *arg)
 	enum arch_activity *a = arg;
 	struct err e = ERR_INIT;
 
-	if (v->vm->accel->state_get && v->vm->accel->state_get(v, &e) < 0)
+	if (vcpu_peek(v, &e) < 0)
 		return;
 	*a = v->vm->arch->activity(v->state);
 }

@@ -49,7 +49,7 @@ static void sample_here(struct vcpu *v, void *arg)
 	const struct arch *a = v->vm->arch;
 	struct err e;
 
-	if (v->vm->accel->state_get && v->vm->accel->state_get(v, &e) < 0)
+	if (vcpu_peek(v, &e) < 0)
 		return;
 	uint64_t pc = a->pc(v->state);
 	s->pc_min = s->samples ? MIN(s->pc_min, pc) : pc;

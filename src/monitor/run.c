@@ -79,7 +79,7 @@ static void show_here(struct vcpu *v, void *arg)
 	struct strbuf *out = arg;
 	struct err e = ERR_INIT;
 
-	if (v->vm->accel->state_get && v->vm->accel->state_get(v, &e) < 0)
+	if (vcpu_peek(v, &e) < 0)
 		strbuf_printf(out, "cpu%u: %s\n", v->index, e.msg);
 	else
 		vcpu_show(v, out);

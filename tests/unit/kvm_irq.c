@@ -405,6 +405,35 @@ static void three_hundred_cpus_start_and_each_is_reached_by_a_message(void **sta
 	rig_exit(&r);
 }
 
+static void peek_here(struct vcpu *v, void *arg)
+{
+	struct err e = ERR_INIT;
+
+	memset(v->state, 0, v->vm->arch->vcpu_state_size);
+	rig_check(vcpu_peek(v, &e), &e);
+	vcpu_show(v, arg);
+}
+
+static void a_look_at_a_vcpu_shows_what_its_whole_state_shows(void **state)
+{
+	struct strbuf peeked = {0}, whole = {0};
+	struct err e = ERR_INIT;
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, &(struct rig_options){.code = cli_hlt,
+					   .len = sizeof(cli_hlt),
+					   .chips = true,
+					   .mode = IRQCHIP_KERNEL});
+	assert_int_equal(vcpu_call(&r.vm->vcpus[0], peek_here, &peeked), 0);
+	rig_check(vcpu_get_state(&r.vm->vcpus[0], &e), &e);
+	vcpu_show(&r.vm->vcpus[0], &whole);
+	assert_string_equal(strbuf_str(&peeked), strbuf_str(&whole));
+	strbuf_exit(&peeked);
+	strbuf_exit(&whole);
+	rig_exit(&r);
+}
+
 static void a_guest_that_halts_with_interrupts_off_is_seen_to_be_stuck(void **state)
 {
 	uint64_t end = sys_now_ns() + RIG_LIMIT;
@@ -515,7 +544,8 @@ static struct CMUnitTest tests[] = {
 	cmocka_unit_test(split_chips_are_saved_and_go_on_in_another_vm),
 	cmocka_unit_test(other_cpus_are_started_by_init_and_sipi),
 	cmocka_unit_test(three_hundred_cpus_start_and_each_is_reached_by_a_message),
-	cmocka_unit_test(a_guest_that_halts_with_interrupts_off_is_seen_to_be_stuck),
+	cmocka_unit_test(a_look_at_a_vcpu_shows_what_its_whole_state_shows),
+		cmocka_unit_test(a_guest_that_halts_with_interrupts_off_is_seen_to_be_stuck),
 	cmocka_unit_test(a_doorbell_is_heard_without_an_exit_and_only_for_its_value),
 	cmocka_unit_test(a_wire_leads_to_a_pin_of_the_ioapic_or_nowhere),
 	cmocka_unit_test(chips_all_in_user_space_are_refused),

@@ -42,7 +42,7 @@ static int exit_shutdown(struct vcpu *v, struct kvm_run *run)
 	struct err e = ERR_INIT;
 
 	(void)run;
-	if (!kvm_x86_state_get(v, &e) && s->rip == 0xfff0 && s->seg[X86_CS].sel == 0xf000)
+	if (!kvm_x86_state_peek(v, &e) && s->rip == 0xfff0 && s->seg[X86_CS].sel == 0xf000)
 		log_info("cpu%u: its registers are those of a reset: this processor does not keep "
 			 "them "
 			 "at a triple fault",
@@ -130,7 +130,7 @@ static int exit_internal_error(struct vcpu *v, struct kvm_run *run)
 	uint64_t pc = 0;
 	int rc;
 
-	if (!kvm_x86_state_get(v, &e))
+	if (!kvm_x86_state_peek(v, &e))
 		pc = v->vm->arch->pc(v->state);
 	switch (run->internal.suberror) {
 	case KVM_INTERNAL_ERROR_EMULATION:

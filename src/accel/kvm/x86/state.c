@@ -390,6 +390,18 @@ static int put_tsc_khz(struct kvm_vcpu *kv, const struct x86_vcpu *s, struct err
 	return 0;
 }
 
+/* No MSRs: the first look at them makes a VM, which can wait for a long time (msrs.c). */
+int kvm_x86_state_peek(struct vcpu *v, struct err *e)
+{
+	static int (*const parts[])(struct kvm_vcpu *, struct x86_vcpu *, struct err *) = {
+		get_regs, get_sregs, get_xcr0, get_events, get_mp, get_debug};
+	int rc = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(parts) && !rc; i++)
+		rc = parts[i](v->accel, v->state, e);
+	return rc;
+}
+
 int kvm_x86_state_get(struct vcpu *v, struct err *e)
 {
 	static int (*const parts[])(struct kvm_vcpu *, struct x86_vcpu *, struct err *) = {

@@ -127,6 +127,7 @@ const struct accel_ops accel_kvm = {
 	.vcpu_run = kvm_vcpu_run,
 	.state_get = kvm_x86_state_get,
 	.state_put = kvm_x86_state_put,
+	.state_peek = kvm_x86_state_peek,
 	.vcpu_kick = kvm_vcpu_kick,
 	.vcpu_nmi = kvm_vcpu_nmi,
 	.chips_get = kvm_x86_chips_get,

@@ -74,6 +74,7 @@ int kvm_x86_deadline_put(struct kvm_vcpu *kv, struct x86_vcpu *s, struct err *e)
 /* state.c */
 int kvm_x86_state_get(struct vcpu *v, struct err *e) MUST_CHECK;
 int kvm_x86_state_put(struct vcpu *v, struct err *e) MUST_CHECK;
+int kvm_x86_state_peek(struct vcpu *v, struct err *e) MUST_CHECK;
 
 /* irqchip.c */
 int kvm_x86_irqchip_init(struct vm *vm, enum irqchip_mode mode, struct err *e) MUST_CHECK;
