@@ -112,8 +112,8 @@ struct accel_ops {
 	int (*state_get)(struct vcpu *v, struct err *e);
 	int (*state_put)(struct vcpu *v, struct err *e);
 	/*
-	 * As state_get, but only what arch->pc, show, doing, activity and translate look at; the rest
-	 * of vcpu->state is undefined.  For crash reports and samples: it waits for nothing.
+	 * As state_get, but only what arch->pc, show, doing, activity and translate look at; the
+	 * rest of vcpu->state is undefined.  For crash reports and samples: it waits for nothing.
 	 * Optional: state_get serves.
 	 */
 	int (*state_peek)(struct vcpu *v, struct err *e);

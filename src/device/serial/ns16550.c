@@ -67,12 +67,24 @@ struct ns16550 {
 
 #define F(m, ...) FIELD(struct ns16550, m, __VA_ARGS__)
 static const struct field fields[] = {
-	F(div, .reset = 12), F(ier, .max = 0x0f), F(fcr, ), F(lcr, .reset = 3),
-	F(mcr, .max = 0x1f), F(scr, ),
-	F(err, .max = LSR_ERRORS), F(delta, .max = 0x0f), F(polls, .max = POLLS),
-	F(rx_count, .max = FIFO), F(rx, ), F(rx_err, .max = LSR_CHAR),
-	F(tx_count, .max = FIFO), F(tx, ), F(thre_irq, .reset = true),
-	F(timeout_irq, ), F(touched, ), F(timeout, ),
+	F(div, .reset = 12),
+	F(ier, .max = 0x0f),
+	F(fcr, ),
+	F(lcr, .reset = 3),
+	F(mcr, .max = 0x1f),
+	F(scr, ),
+	F(err, .max = LSR_ERRORS),
+	F(delta, .max = 0x0f),
+	F(polls, .max = POLLS),
+	F(rx_count, .max = FIFO),
+	F(rx, ),
+	F(rx_err, .max = LSR_CHAR),
+	F(tx_count, .max = FIFO),
+	F(tx, ),
+	F(thre_irq, .reset = true),
+	F(timeout_irq, ),
+	F(touched, ),
+	F(timeout, ),
 };
 static const struct state_table state = STATE_TABLE("ns16550", 1, fields);
 
@@ -148,7 +160,8 @@ static void rx_push(struct ns16550 *u, uint8_t byte, uint8_t err);
 /* After any change: the interrupt wire, the timeout, and a back end that waits for room. */
 static void update(struct ns16550 *u)
 {
-	if (u->brk && listening(u) && !u->quiet && !(u->mcr & MCR_LOOP) && u->rx_count < capacity(u)) {
+	if (u->brk && listening(u) && !u->quiet && !(u->mcr & MCR_LOOP) &&
+	    u->rx_count < capacity(u)) {
 		u->brk = false;
 		rx_push(u, 0, LSR_BI);
 	}
@@ -385,8 +398,11 @@ static int uart_init(struct device *d, struct err *e)
 
 	if (r < 0)
 		return r;
-	u->client = (struct chardev_client){.room = client_room, .input = client_input, .arg = u,
-					    .drained = client_drained, .brk = client_break};
+	u->client = (struct chardev_client){.room = client_room,
+					    .input = client_input,
+					    .arg = u,
+					    .drained = client_drained,
+					    .brk = client_break};
 	if (u->chardev)
 		chardev_attach(u->chardev, &u->client);
 	return 0;
