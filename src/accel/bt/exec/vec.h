@@ -10,8 +10,12 @@
 #include "accel/bt/insn.h"
 
 /* clang-format off */
-#define VEC_MEANINGS(X) \
-	X(pure)
+#define VEC_MEANINGS(X)                                                                            \
+	X(pure) X(x87) X(x87_fnstenv) X(x87_fldenv) X(x87_fnsave) X(x87_frstor) X(x87_fnstcw)      \
+	X(x87_fldcw) X(x87_fnstsw) X(x87_fnstsw_ax) X(x87_fninit) X(x87_fnclex) X(fwait) X(emms)   \
+	X(fxsave) X(fxrstor) X(xsave) X(xsaveopt) X(xsavec) X(xsaves) X(xrstor) X(xrstors)         \
+	X(ldmxcsr) X(stmxcsr) X(maskmovdqu) X(maskmovq) X(vmaskmov) X(vgather) X(vscatter)         \
+	X(vcompress) X(vexpand) X(vmov_masked) X(vzeroupper) X(vzeroall)
 /* clang-format on */
 
 #define X(name) insn_exec exec_##name;
