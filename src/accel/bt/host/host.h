@@ -74,8 +74,6 @@ const struct pure_stub *pure_stub_of(struct bt_cpu *c, const struct insn *i);
 
 /* #UD or #NM where CR0, CR4 or XCR0 forbid the unit; #MF before MMX. */
 void pure_check(struct bt_cpu *c, const struct pure_stub *s);
-/* The same for a meaning in C: by how @i is encoded, MMX not included. */
-void pure_check_vector(struct bt_cpu *c, const struct insn *i);
 /*
  * Runs @s with its memory operand at @mem, #XM and all included.  False: done.  True: #XM is due,
  * and nothing but flags in MXCSR has changed.
