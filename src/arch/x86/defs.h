@@ -39,6 +39,8 @@
 #define X86_MSR_TSC		 0x10u
 #define X86_MSR_APIC_BASE	 0x1bu
 #define X86_MSR_MISC_ENABLE	 0x1a0u
+#define X86_MSR_TSC_DEADLINE	 0x6e0u
+#define X86_MSR_X2APIC		 0x800u
 #define X86_MSR_PAT		 0x277u
 #define X86_MSR_MTRR_DEF_TYPE	 0x2ffu
 #define X86_MSR_EFER		 0xc0000080u
