@@ -54,6 +54,10 @@
 
 #define X86_LAPIC_ADDR	0xfee00000u
 #define X86_IOAPIC_ADDR 0xfec00000u
+#define X86_HPET_ADDR	0xfed00000u
+
+/* The low half of the HPET's capabilities: vendor, three comparators of 64 bits, revision. */
+#define X86_HPET_ID(legacy) (0x80862201u | ((legacy) ? 1u << 15 : 0))
 
 #define X86_PTE_P  (1u << 0)
 #define X86_PTE_RW (1u << 1)

@@ -122,6 +122,7 @@ static int refuse_foreign(const struct machine_config *c, struct err *e)
 			   : c->boot != BOOT_AUTO	  ? "--boot"
 			   : c->kaslr			  ? "--kaslr"
 			   : c->irqchip != IRQCHIP_KERNEL ? "--irqchip"
+			   : c->hpet			  ? "--hpet"
 							  : NULL;
 
 	if (what) {
