@@ -47,7 +47,7 @@ _lodge_run() {
 	--numa)
 		return ;;
 	--irqchip)
-		COMPREPLY=($(compgen -W "kernel split" -- "$cur"))
+		COMPREPLY=($(compgen -W "kernel split user" -- "$cur"))
 		return ;;
 	--gic)
 		COMPREPLY=($(compgen -W "auto 2 3" -- "$cur"))
