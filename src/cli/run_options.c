@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86/cpu_model.h"
 #include "base/sys.h"
 #include "boot/kernel.h"
 #include "chardev/chardev.h"
@@ -110,6 +111,14 @@ static int set_gic(void *target, const char *value, struct err *e)
 	(void)e;
 	rc->m.gic_version = strcmp(value, "auto") ? (unsigned)(value[0] - '0') : 0;
 	return 0;
+}
+
+static int set_cpu(void *target, const char *value, struct err *e)
+{
+	struct run_config *rc = target;
+
+	rc->m.cpu_model = value;
+	return x86_cpu_model_check(value, e);
 }
 
 /* "auto" leaves m.accel NULL: cli/run.c chooses when everything else is known to be right. */
@@ -373,6 +382,11 @@ static const struct opt opts[] = {
 	{"device", 0, "CLASS[,key=value...]", NULL, OPT_REPEAT, MACHINE,
 	 "Adds a device; \"lodge help devices\" lists classes and keys.", NULL, set_device},
 	{"name", 0, "NAME", "lodge", 0, MACHINE, "Names the VM and its threads.", NULL, set_name},
+	{"cpu", 0, "MODEL[,+NAME][,-NAME]", "host", 0, MACHINE,
+	 "Which features of the processor the guest is shown: host (all that there are), or a "
+	 "level "
+	 "of the x86-64 psABI (v1 to v4), and features by name; \"lodge help cpu\" lists them.",
+	 NULL, set_cpu},
 	{"cpu-pin", 0, "LIST", NULL, 0, MACHINE,
 	 "Pins vCPUs to host CPUs: 0-3,8 confines all of them to these CPUs, 0=2,1=3-4 says it for "
 	 "each vCPU.",

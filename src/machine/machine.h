@@ -42,6 +42,7 @@ struct machine_config {
 	unsigned n_devices;
 	const char *cpu_pin; /* "0-3,5", or "0=2,1=3" */
 	const char *accel_arg; /* see struct vm_options */
+	const char *cpu_model; /* see struct vm_options */
 };
 
 struct machine_type {

@@ -199,7 +199,8 @@ static int microvm_build(const struct machine_config *c, struct loop *l, struct 
 			       .accel = c->accel,
 			       .loop = l,
 			       .n_vcpus = c->cpus,
-			       .accel_arg = c->accel_arg};
+			       .accel_arg = c->accel_arg,
+			       .cpu_model = c->cpu_model};
 	struct microvm *b;
 	struct vm *vm = NULL;
 	int rc = machine_check(c, &arch_x86, MEMORY_MIN, MEMORY_MAX, e);
