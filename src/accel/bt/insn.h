@@ -146,7 +146,7 @@ enum insn_size {
 #define A_CPL0	(1u << 5)  /* #GP(0) at CPL > 0 */
 #define A_PROT	(1u << 6)  /* #UD in real and virtual-8086 mode */
 #define A_END	(1u << 7)  /* ends a block: sets rip itself */
-#define A_REP	(1u << 8)  /* REP repeats it; with REP the meaning sets rip as with A_END */
+#define A_REP	(1u << 8)  /* REP repeats it */
 #define A_REPZ	(1u << 9)  /* REPE and REPNE */
 #define A_ALIGN (1u << 10) /* memory operand must be aligned to its size: #GP(0) (SSE) */
 #define A_PURE                                                                             \
