@@ -129,13 +129,13 @@ struct bt_mmu {
 	struct mmu_space_head head[MMU_SPACES];
 	uint64_t clock;	 /* for stamps */
 	uint64_t gens;	 /* last generation given, a multiple of 2 */
-	uint64_t key[2]; /* control register bits that entries depend on */
+	uint64_t gen_global; /* of global pages in all spaces */
+	uint64_t key[3]; /* control register bits that entries depend on */
 	uint64_t dr[5];	 /* breakpoints that entries depend on */
 	uint32_t pkru;
 	struct mmu_window win[2];
 	uint64_t rsvd;	  /* physical-address bits above MAXPHYADDR, up to bit 51 */
 	bool pages_1g;	  /* CPUID */
-	bool wild;	  /* tests: every tag is slow */
 	struct mmu_itlbe itlb[ITLB_ENTRIES];
 	uint64_t fetched[FETCHED_BITS / 64]; /* hashes of pages that fetches of this space used */
 	/* code.c */
@@ -163,6 +163,20 @@ _Noreturn void mmu_raise_canonical(struct bt_cpu *c, bool stack);
 /* Write tags that match at once are given up where code.c says so, in all sets. */
 void mmu_drop_write_tags(struct bt_cpu *c);
 
+/* Drops all that is known, as for BT_ATTN_FLUSH. */
+void mmu_forget(struct bt_cpu *c);
+/* Entry @i of @set may have a write tag that matches at once from now on. */
+static inline void mmu_allow_write(struct bt_cpu *c, struct mmu_set *set, unsigned i)
+{
+	unsigned h = (unsigned)((uintptr_t)set->code[i] / sizeof(*set->code[i])) % WFILTER_BITS;
+
+	set->t.e[i].wtag &= ~(uint64_t)TLB_SLOW;
+	if (!set->code[i])
+		return;
+	set->wfast[i / 64] |= UINT64_C(1) << (i % 64);
+	c->mmu->wfilter[h / 64] |= UINT64_C(1) << (h % 64);
+}
+
 /* code.c */
 struct code_ram {
 	struct bt_vm *bvm;
@@ -176,7 +190,7 @@ struct bt_code {
 	pthread_mutex_t lock; /* a leaf: transitions of .lines between none and some; .rams */
 	_Atomic uint32_t epoch;
 	_Atomic(struct bt_code_page *) ring[CODE_RING]; /* pages by the epoch of their mark */
-	_Atomic unsigned logging;			/* maps whose writes are logged */
+	_Atomic bool logging;				/* writes to some RAM are logged */
 	struct code_ram *rams;
 };
 /*
