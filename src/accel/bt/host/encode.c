@@ -9,7 +9,8 @@
  *	themselves;
  *	loads flags and MXCSR where the row looks at them;
  *	executes the instruction, its prefixes made anew, its memory operand as [RSI];
- *	stores MXCSR, registers and flags, and leaves the unit as the ABI wants it.
+ *	stores MXCSR, registers and flags, and leaves the unit as the ABI wants it but for MXCSR,
+ *	which stays the guest's.
  *
  * Legacy SSE code moves 16 bytes of a register: such instructions keep the rest.  VEX and EVEX code
  * loads as much as the instruction reads and stores whole registers: what it clears is cleared by
@@ -19,8 +20,6 @@
 
 #include "accel/bt/host/host.h"
 #include "base/compiler.h"
-
-#define HOST_MXCSR 0x1f80u /* the ABI's: everything masked, nearest, no flags */
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10 };
 
@@ -214,17 +213,6 @@ static void put_mxcsr(struct enc *e, bool store)
 	put(e, 0x0f);
 	put(e, 0xae);
 	put_state(e, store ? 3 : 2, offsetof(struct bt_cpu, ext.mxcsr));
-}
-
-static void host_mxcsr(struct enc *e)
-{
-	put(e, 0x68); /* push HOST_MXCSR; ldmxcsr [rsp]; pop rax */
-	put32(e, HOST_MXCSR);
-	put(e, 0x0f);
-	put(e, 0xae);
-	put(e, 0x14);
-	put(e, 0x24);
-	put(e, 0x58);
 }
 
 /* fxrstor64, fxsave64: x87 whole; XMM registers and MXCSR of that image mean nothing. */
@@ -446,8 +434,6 @@ static void put_after(struct enc *e, unsigned flags)
 		store_flags(e);
 	if (e->x87)
 		move_x87(e, true);
-	if (flags & PS_FP)
-		host_mxcsr(e);
 	if (e->vector && (e->i->vex || e->i->evex)) { /* vzeroupper */
 		put(e, 0xc5);
 		put(e, 0xf8);

@@ -107,10 +107,24 @@ static void keep_state(struct bt_cpu *c, const struct insn *i, struct kept *k, b
 #undef KEEP
 }
 
+/*
+ * The ABI wants MXCSR's control bits as they were, and they are, nearly always.  Flags it leaves to
+ * us: they stay the guest's, because reading MXCSR is some 20 ns slower behind a change of them.
+ */
+static inline void run_stub(struct bt_cpu *c, const struct pure_stub *s, void *mem)
+{
+	pure_entry(s)(c, mem);
+	if (UNLIKELY(s->flags & PS_FP && (c->ext.mxcsr & ~MX_FLAGS) != MX_MASKS)) {
+		const uint32_t host = MX_MASKS | (c->ext.mxcsr & MX_FLAGS);
+
+		__asm__ volatile("ldmxcsr %0" ::"m"(host));
+	}
+}
+
 static uint32_t run_masked(struct bt_cpu *c, const struct pure_stub *s, void *mem, uint32_t mxcsr)
 {
 	c->ext.mxcsr = (mxcsr & ~MX_FLAGS) | MX_MASKS;
-	pure_entry(s)(c, mem);
+	run_stub(c, s, mem);
 	return c->ext.mxcsr & MX_FLAGS;
 }
 
@@ -154,7 +168,7 @@ bool pure_run_on(struct bt_cpu *c, const struct insn *i, const struct pure_stub 
 	}
 	if (UNLIKELY(s->flags & PS_FP && (c->ext.mxcsr & MX_MASKS) != MX_MASKS))
 		return run_trapping(c, i, s, mem);
-	pure_entry(s)(c, mem);
+	run_stub(c, s, mem);
 	return false;
 }
 
