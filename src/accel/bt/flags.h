@@ -79,7 +79,7 @@ static inline uint32_t flags_carry(const struct bt_cpu *c)
 static inline void flags_lazy_inc(struct bt_cpu *c, enum bt_cc cc, uint64_t a, uint64_t res,
 				  unsigned size)
 {
-	if (c->cc != CC_FLAGS && c->cc < CC_INC)
+	if (c->cc != CC_FLAGS && c->cc != CC_INC && c->cc != CC_DEC)
 		c->rflags = (c->rflags & ~(uint64_t)FL_C) | flags_carry(c);
 	flags_lazy(c, cc, a, 1, res, size);
 }
@@ -127,7 +127,9 @@ static inline bool flags_cond_sub(const struct bt_cpu *c, unsigned cond)
  */
 static inline bool flags_test(const struct bt_cpu *c, unsigned cond)
 {
-	if (LIKELY(c->cc == CC_SUB))
+	bool by_result = cond >> 1 == 2 || cond >> 1 == 4 || cond >> 1 == 5; /* Z, S, P */
+
+	if (LIKELY(by_result ? c->cc != CC_FLAGS : c->cc == CC_SUB))
 		return flags_cond_sub(c, cond);
 	return flags_cond_of(c->cc == CC_FLAGS ? (uint32_t)c->rflags : flags_arith(c), cond);
 }

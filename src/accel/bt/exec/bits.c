@@ -34,7 +34,9 @@ static uint64_t bit_la(struct bt_cpu *c, const struct insn *i, uint64_t number,
 	uint64_t ea = bt_ea(c, i);
 
 	if (i->op[1].kind == OP_REG) {
-		int64_t words = (int64_t)size_sign_extend(number, n) >> (n == 2 ? 4 : n == 4 ? 5 : 6);
+		int64_t words = (int64_t)size_sign_extend(number, n) >> (n == 2	  ? 4
+									 : n == 4 ? 5
+										  : 6);
 
 		ea = (ea + (uint64_t)words * n) & size_mask(i->asize);
 	}

@@ -163,10 +163,10 @@ void exec_nop(struct bt_cpu *c, const struct insn *i)
 	(void)c, (void)i;
 }
 
-/* A guest that waits for somebody: what came in meanwhile is looked at. */
+/* A guest that waits for somebody: the row ends the block, so that what came in is looked at. */
 void exec_pause(struct bt_cpu *c, const struct insn *i)
 {
-	c->end = i + 1;
+	c->rip += i->len;
 }
 
 /* The host's loads and stores are the guest's, in the same order: only MFENCE says more. */

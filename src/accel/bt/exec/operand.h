@@ -157,8 +157,7 @@ ALWAYS_INLINE void op_modify(struct bt_cpu *c, const struct insn *i, const struc
 	uint64_t old, res;
 
 	if (i->op[0].kind == OP_MEM) {
-		rmw_at(c, bt_la(c, i, x->size, BT_RMW), x, result, done,
-		       i->prefixes & INSN_LOCK);
+		rmw_at(c, bt_la(c, i, x->size, BT_RMW), x, result, done, i->prefixes & INSN_LOCK);
 		return;
 	}
 	old = op_read_reg(c, i, 0);

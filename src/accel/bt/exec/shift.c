@@ -136,15 +136,15 @@ ALWAYS_INLINE void shift_done(struct bt_cpu *c, const struct rmw *x, uint64_t a,
 		flags_put(c, f | flags_zsp(s.r, x->size));
 }
 
-#define SHIFT(kind)                                                                      \
-	static uint64_t do_##kind(const struct rmw *x, uint64_t a)                       \
-	{                                                                                \
-		return shift_now(x, a, kind).r;                                          \
-	}                                                                                \
+#define SHIFT(kind)                                                                            \
+	static uint64_t do_##kind(const struct rmw *x, uint64_t a)                             \
+	{                                                                                      \
+		return shift_now(x, a, kind).r;                                                \
+	}                                                                                      \
 	static void done_##kind(struct bt_cpu *c, const struct rmw *x, uint64_t a, uint64_t r) \
-	{                                                                                \
-		(void)r;                                                                 \
-		shift_done(c, x, a, kind);                                               \
+	{                                                                                      \
+		(void)r;                                                                       \
+		shift_done(c, x, a, kind);                                                     \
 	}
 SHIFT(ROL)
 SHIFT(ROR)
@@ -168,8 +168,8 @@ static void done_same(struct bt_cpu *c, const struct rmw *x, uint64_t a, uint64_
 	(void)c, (void)x, (void)a, (void)r;
 }
 
-ALWAYS_INLINE void shift(struct bt_cpu *c, const struct insn *i, rmw_result *result,
-			 rmw_done *done, unsigned kind)
+ALWAYS_INLINE void shift(struct bt_cpu *c, const struct insn *i, rmw_result *result, rmw_done *done,
+			 unsigned kind)
 {
 	bool two = kind >= SHLD;
 	unsigned n = i->op[0].size, bits = 8 * n;
