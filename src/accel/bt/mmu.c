@@ -6,8 +6,8 @@
  * change of pointer.  The entry of a page is at the same index in each.  Global pages are entered
  * into the space they were used in, and are looked for in all when they are invalidated.
  *
- * Flushes.  A set knows by bitmaps which of its entries are in use and which of those are global, so
- * a flush touches what is there.  A space that is not current is only told that it is stale, and
+ * Flushes.  A set knows by bitmaps which of its entries are in use and which of those are global,
+ * so a flush touches what is there.  A space that is not current is only told that it is stale, and
  * flushed when it is entered.  Entries of large pages are 4 KiB parts; INVLPG drops all parts of a
  * large page, which two small filters make rare to look for.
  *
@@ -25,9 +25,9 @@
 #include "base/sys.h"
 
 #define CR0_KEY (X86_CR0_PE | X86_CR0_PG | X86_CR0_WP)
-#define CR4_KEY                                                                                 \
-	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | \
-	 CR4_PKE)
+#define CR4_KEY                                                                          \
+	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | CR4_PCIDE | CR4_SMEP | \
+	 CR4_SMAP | CR4_PKE)
 #define EFER_KEY (X86_EFER_NXE | X86_EFER_LMA)
 
 #define CPUID_1G (1u << 26) /* 0x80000001 EDX */
@@ -235,8 +235,7 @@ static void set_flush_page(struct bt_cpu *c, struct mmu_set *set, uint64_t la)
 		return;
 	if ((t->rtag & ~(uint64_t)TLB_SLOW) == (la & PAGE_MASK))
 		entry_drop(c, t);
-	if (LIKELY(!(set->bloom4m & bloom_bit(la >> 22)) &&
-		   !(set->bloom1g & bloom_bit(la >> 30))))
+	if (LIKELY(!(set->bloom4m & bloom_bit(la >> 22)) && !(set->bloom1g & bloom_bit(la >> 30))))
 		return;
 	for (unsigned w = 0; w < TLB_WORDS; w++)
 		for (uint64_t bits = set->large[w]; bits; bits &= bits - 1) {
