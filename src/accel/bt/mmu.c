@@ -156,7 +156,7 @@ static unsigned space_find(const struct bt_mmu *m, unsigned pcid)
 	return i;
 }
 
-/* The one that was entered the longest time ago. */
+/* The one that was entered the longest time ago, or never. */
 static unsigned space_oldest(const struct bt_mmu *m)
 {
 	unsigned oldest = 0;
@@ -450,8 +450,12 @@ void mmu_mode_changed(struct bt_cpu *c)
 		m->key[2] = c->bvm->a20_mask;
 		m->pkru = pkru;
 		mmu_flush_all(c, true);
-		for (unsigned i = 0; i < MMU_SPACES; i++)
-			m->head[i].used = i == m->cur;
+		for (unsigned i = 0; i < MMU_SPACES; i++) {
+			m->head[i].used = false;
+			m->head[i].stamp = 0;
+		}
+		m->head[m->cur].used = true;
+		m->head[m->cur].stamp = ++m->clock;
 		m->head[m->cur].pcid = c->cr4 & CR4_PCIDE ? c->cr3 & 0xfff : 0;
 	}
 	m->cls = class_now(c);
@@ -486,6 +490,7 @@ int mmu_init(struct bt_cpu *c, struct err *e)
 	m->pages_1g = ext && (ext->edx & CPUID_1G);
 	m->key[2] = c->bvm->a20_mask;
 	m->head[0].used = true;
+	m->head[0].stamp = ++m->clock;
 	atomic_store(&m->idle, true);
 	renew_gens(m);
 	c->mmu = m;
