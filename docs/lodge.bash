@@ -47,7 +47,7 @@ _lodge_run() {
 	--numa)
 		return ;;
 	--irqchip)
-		COMPREPLY=($(compgen -W "kernel split" -- "$cur"))
+		COMPREPLY=($(compgen -W "kernel split user" -- "$cur"))
 		return ;;
 	--gic)
 		COMPREPLY=($(compgen -W "auto 2 3" -- "$cur"))
@@ -85,7 +85,7 @@ _lodge_run() {
 		return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "--kernel --initrd --append --boot --kaslr --raw --accel --machine --cpus --memory --memory-backing --numa --irqchip --gic --acpi --dtb --serial --device --name --cpu --cpu-pin --no-reboot --timeout --watch --script --trace --trace-file --stats --verbose --quiet --config --dump-config --help" -- "$cur"))
+		COMPREPLY=($(compgen -W "--kernel --initrd --append --boot --kaslr --raw --accel --machine --cpus --memory --memory-backing --numa --irqchip --hpet --gic --acpi --dtb --serial --device --name --cpu --cpu-pin --no-reboot --timeout --watch --script --trace --trace-file --stats --verbose --quiet --config --dump-config --help" -- "$cur"))
 	else
 		COMPREPLY=($(compgen -f -- "$cur"))
 	fi

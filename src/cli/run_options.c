@@ -77,11 +77,12 @@ static bool flag_on(const char *value)
 
 static const char *const accel_words[] = {"auto", "kvm", "script", NULL};
 static const char *const backing_words[] = {"anon", "memfd", "hugetlb", NULL};
-static const char *const irqchip_words[] = {"kernel", "split", NULL};
+static const char *const irqchip_words[] = {"kernel", "split", "user", NULL};
 static const char *const gic_words[] = {"auto", "2", "3", NULL};
 static const char *const boot_words[] = {"auto", "pvh", "linux", "setup", NULL};
 _Static_assert(RAM_ANON == 0 && RAM_MEMFD == 1 && RAM_HUGETLB == 2, "order of backing_words");
-_Static_assert(IRQCHIP_KERNEL == 0 && IRQCHIP_SPLIT == 1, "order of irqchip_words");
+_Static_assert(IRQCHIP_KERNEL == 0 && IRQCHIP_SPLIT == 1 && IRQCHIP_USER == 2,
+	       "order of irqchip_words");
 _Static_assert(BOOT_AUTO == 0 && BOOT_PVH == 1 && BOOT_LINUX == 2 && BOOT_SETUP == 3,
 	       "order of boot_words");
 
@@ -95,6 +96,7 @@ SET_STRING(config, config)
 SET_STRING(trace_file, trace_file)
 SET_FLAG(kaslr, m.kaslr)
 SET_FLAG(acpi, m.acpi)
+SET_FLAG(hpet, m.hpet)
 SET_FLAG(no_reboot, run.no_reboot)
 SET_FLAG(verbose, verbose)
 SET_FLAG(quiet, quiet)
@@ -363,9 +365,11 @@ static const struct opt opts[] = {
 	{"numa", 0, "N", "1", 0, MACHINE, "Divides memory and vCPUs evenly among N NUMA nodes.",
 	 NULL, set_numa},
 	{"irqchip", 0, "WHERE", "kernel", 0, MACHINE,
-	 "Interrupt chips: all in the host kernel, or split: local APICs there and the rest in "
-	 "Lodge.",
+	 "Interrupt chips: all in the host kernel; split: local APICs there and the rest in "
+	 "Lodge; user: all in Lodge, which KVM cannot do.",
 	 irqchip_words, set_irqchip},
+	{"hpet", 0, NULL, "off", 0, MACHINE, "x86-64: adds high precision event timers (HPET).",
+	 NULL, set_hpet},
 	{"gic", 0, "VERSION", "auto", 0, MACHINE,
 	 "arm64: the interrupt controller: 2, 3, or the best that the host has.", gic_words,
 	 set_gic},

@@ -26,6 +26,7 @@ struct machine_config {
 	enum ram_backing backing;
 	unsigned numa_nodes; /* 0 or 1: no NUMA */
 	enum irqchip_mode irqchip;
+	bool hpet; /* x86 */
 	const char *kernel;
 	const char *raw; /* flat real-mode binary */
 	uint64_t raw_addr;

@@ -67,6 +67,8 @@ enum bt_cc {
 	CC_LOGIC, /* C and O clear, A clear */
 	CC_INC,	  /* as ADD of 1, C as in .rflags */
 	CC_DEC,
+	CC_SHL,	  /* cc_a: one bit before cc_res; cc_b: before the shift */
+	CC_SHR,	  /* SAR too; cc_a: one bit before cc_res; cc_b: flag O */
 };
 
 /* x87, vector and mask registers while the guest runs; XSAVE images are made of it (xsave.c). */

@@ -56,6 +56,9 @@ struct x86_pit_channel {
 	uint8_t mode; /* 0 to 5; 0xff: not programmed yet */
 	bool bcd;
 	bool gate;
+	bool null_count; /* a control word came, and no count since: it stands */
+	uint64_t start;	 /* VM time at which it began; in KVM it cannot be set */
+	uint64_t held;	 /* ticks it had come when the gate stopped it */
 };
 
 struct x86_pit {

@@ -128,6 +128,7 @@ static int refuse_foreign(const struct machine_config *c, struct err *e)
 			   : c->kaslr			  ? "--kaslr"
 			   : c->irqchip != IRQCHIP_KERNEL ? "--irqchip"
 			   : shown_cpu(c)		  ? "--cpu"
+			   : c->hpet			  ? "--hpet"
 							  : NULL;
 
 	if (what) {
