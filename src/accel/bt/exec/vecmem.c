@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "accel/bt/exec/vec.h"
+#include "accel/bt/exec.h"
 #include "accel/bt/host/host.h"
 #include "accel/bt/mmu.h"
 #include "base/compiler.h"

@@ -15,7 +15,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "accel/bt/exec/vec.h"
+#include "accel/bt/exec.h"
 #include "accel/bt/host/fx.h"
 #include "accel/bt/mmu.h"
 #include "accel/bt/pure.h"
@@ -152,6 +152,8 @@ static void copy_component(struct bt_cpu *c, unsigned comp, unsigned n, uint8_t 
 		if (store)
 			memset(mem, 0, 8);
 		copy_bytes(&c->ext.pkru, mem, sizeof(c->ext.pkru), store);
+		if (!store)
+			mmu_mode_changed(c);
 		break;
 	default: break;
 	}

@@ -18,7 +18,7 @@
 #include "accel/bt/flags.h"
 #include "accel/bt/host/host.h"
 #include "accel/bt/mmu.h"
-#include "accel/bt/exec/vec.h"
+#include "accel/bt/exec.h"
 
 #define MX_FLAGS 0x3fu
 #define MX_PRE	 0x07u /* invalid, denormal, division by zero */

@@ -14,7 +14,7 @@
  * stores there other than 0 says that it updates the pointer (when and which differs between CPUs)
  * and becomes the guest's own.  FCS and FDS are 0, as CPUID.7.0:EBX[13] says.
  */
-#include "accel/bt/exec/vec.h"
+#include "accel/bt/exec.h"
 #include "accel/bt/flags.h"
 #include "accel/bt/host/fx.h"
 #include "accel/bt/host/host.h"
