@@ -154,13 +154,15 @@ static uint64_t distance(const struct comparator *c, uint64_t from, uint64_t to)
 	return c->config & T_NARROW ? (uint32_t)(to - from) : to - from;
 }
 
-/* Waits for the next match, at @earliest. */
+/* Waits for the next match; @earliest is not 0 if the one of this tick has been. */
 static void arm(struct hpet *h, unsigned n, uint64_t earliest)
 {
 	const struct comparator *c = &h->timer[n];
 	uint64_t now = now_of(h), ticks = ticks_since_start(h, now), when;
 	uint64_t ahead = distance(c, h->counter + ticks, c->match);
 
+	if (!ahead && earliest)
+		ahead = c->config & T_NARROW ? UINT64_C(1) << 32 : UINT64_MAX;
 	if (!(h->config & ENABLE) || !(c->config & T_IRQ) || ahead > INT64_MAX / 4 / TICK_NS) {
 		if (timer_pending(&h->due[n]))
 			timer_cancel(&h->due[n]);
@@ -192,12 +194,9 @@ static void fired(struct device *d, unsigned n)
 	uint64_t now = now_of(h);
 
 	interrupt(h, n);
-	if (repeats(c)) {
+	if (repeats(c))
 		move_on(c, counter_at(h, now));
-		arm(h, n, now + FASTEST_NS);
-	} else if (c->config & T_NARROW) { /* once more when the 32 bits have gone round */
-		arm(h, n, h->start + (ticks_since_start(h, now) + 1) * TICK_NS);
-	}
+	arm(h, n, now + (repeats(c) ? FASTEST_NS : 1)); /* 32 bits go round */
 }
 
 static void fired_0(struct device *d)
