@@ -31,15 +31,28 @@ static void program_chips(struct x86_chips *c)
 	c->ioapic.rte[4] = (UINT64_C(1) << 56) | 0x34;
 	c->ioapic.rte[9] = (UINT64_C(1) << 56) | X86_RTE_LEVEL | X86_RTE_LOGICAL | 0x39;
 	c->ioapic.rte[20] = X86_RTE_MASKED | X86_RTE_LEVEL | 0x99;
-	c->pit.channel[0] = (struct x86_pit_channel){
-		.count = 4772, .mode = 2, .rw_mode = 3, .read_state = 3, .write_state = 3,
-		.gate = true};
-	c->pit.channel[1] = (struct x86_pit_channel){
-		.count = 18, .mode = 2, .rw_mode = 1, .read_state = 1, .write_state = 1, .gate = true};
-	c->pit.channel[2] = (struct x86_pit_channel){
-		.count = 1193, .mode = 3, .rw_mode = 3, .read_state = 4, .write_state = 4,
-		.write_latch = 0x5a, .latched_count = 0x1234, .count_latched = 2,
-		.status = 0xb6, .status_latched = true};
+	c->pit.channel[0] = (struct x86_pit_channel){.count = 4772,
+						     .mode = 2,
+						     .rw_mode = 3,
+						     .read_state = 3,
+						     .write_state = 3,
+						     .gate = true};
+	c->pit.channel[1] = (struct x86_pit_channel){.count = 18,
+						     .mode = 2,
+						     .rw_mode = 1,
+						     .read_state = 1,
+						     .write_state = 1,
+						     .gate = true};
+	c->pit.channel[2] = (struct x86_pit_channel){.count = 1193,
+						     .mode = 3,
+						     .rw_mode = 3,
+						     .read_state = 4,
+						     .write_state = 4,
+						     .write_latch = 0x5a,
+						     .latched_count = 0x1234,
+						     .count_latched = 2,
+						     .status = 0xb6,
+						     .status_latched = true};
 	c->pit.speaker = true;
 }
 

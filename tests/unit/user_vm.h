@@ -203,9 +203,9 @@ static inline void user_rte(unsigned pin, uint64_t rte)
 	const uint32_t w[] = {0x11 + 2 * pin, (uint32_t)(rte >> 32), 0x10 + 2 * pin, (uint32_t)rte};
 
 	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(as_vcpu_write(&user.vm->mem, X86_IOAPIC_ADDR + (i & 1) * 0x10,
-					       &w[i], 4),
-				 IO_OK);
+		assert_int_equal(
+			as_vcpu_write(&user.vm->mem, X86_IOAPIC_ADDR + (i & 1) * 0x10, &w[i], 4),
+			IO_OK);
 }
 
 #endif

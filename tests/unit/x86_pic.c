@@ -296,7 +296,9 @@ static void any_state_and_any_write_leave_a_chip_that_answers(void **state)
 			uint64_t r = next_random(&seed);
 
 			switch (r & 3) {
-			case 0: x86_pic_write(p, r >> 8 & 7 ? r >> 8 & 3 : 4, (uint8_t)(r >> 16)); break;
+			case 0:
+				x86_pic_write(p, r >> 8 & 7 ? r >> 8 & 3 : 4, (uint8_t)(r >> 16));
+				break;
 			case 1: (void)x86_pic_read(p, (unsigned)(r >> 8) % 6); break;
 			case 2: x86_pic_set(p, r >> 8 & 15, r >> 16 & 1); break;
 			default:

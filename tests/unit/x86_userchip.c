@@ -201,12 +201,14 @@ static void any_state_of_the_chips_loads_and_runs(void **state)
 		user_check(vm_load_state(user.vm, s.s, s.len, &e), &e);
 		strbuf_exit(&s);
 		for (unsigned k = 0; k < 60; k++) {
-			static const uint16_t port[] = {0x20, 0x21, 0x40, 0x41, 0x42, 0x43, 0x61,
-							0xa0, 0xa1, 0x4d0, 0x4d1};
+			static const uint16_t port[] = {0x20, 0x21, 0x40, 0x41,	 0x42, 0x43,
+							0x61, 0xa0, 0xa1, 0x4d0, 0x4d1};
 			uint64_t r = next_random(&seed);
 
 			switch (r & 3) {
-			case 0: user_out(port[(r >> 8) % ARRAY_LEN(port)], (uint8_t)(r >> 16)); break;
+			case 0:
+				user_out(port[(r >> 8) % ARRAY_LEN(port)], (uint8_t)(r >> 16));
+				break;
 			case 1: (void)user_in(port[(r >> 8) % ARRAY_LEN(port)]); break;
 			case 2: irq_set(user.wire[(r >> 8) % 3], r >> 16 & 1); break;
 			default: clock_step(&user.vm->clock, r >> 8 & 0xfffff);

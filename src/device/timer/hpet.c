@@ -3,13 +3,13 @@
  * of 100 MHz and three comparators, each one-shot or periodic, 32 or 64 bits wide.
  *
  * Nothing counts.  The counter is a value and the VM time at which it had it; a comparator's match
- * is a VM time computed from that.  A periodic comparator moves on by whole periods, so that it does
- * not drift; matches that Lodge was late for are one interrupt.
+ * is a VM time computed from that.  A periodic comparator moves on by whole periods, so that it
+ * does not drift; matches that Lodge was late for are one interrupt.
  *
  * Wires 0 and 1 are the legacy replacement route: IRQ 0 and IRQ 8, which while it is on are the
  * HPET's alone, as if the 8254 and the RTC had been unplugged.  Wires 2 and 3 are what comparators
- * can be routed to otherwise.  What the board does not connect is not offered.  Every comparator can
- * send a message instead.
+ * can be routed to otherwise.  What the board does not connect is not offered.  Every comparator
+ * can send a message instead.
  */
 #include "arch/x86/defs.h"
 #include "core/device.h"
@@ -381,7 +381,7 @@ static void window_write(struct device *d, uint64_t off, unsigned size, uint64_t
 
 static int window_init(struct device *d, struct err *e)
 {
-	static void (*const fn[TIMERS])(struct device *d) = {fired_0, fired_1, fired_2};
+	static void (*const fn[TIMERS])(struct device * d) = {fired_0, fired_1, fired_2};
 	int rc = 0;
 
 	for (unsigned n = 0; n < TIMERS && !rc; n++)

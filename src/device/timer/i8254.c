@@ -221,8 +221,8 @@ static void latch_status(struct x86_pit_channel *c, uint64_t now)
 {
 	if (!c->status_latched)
 		c->status = (uint8_t)((output(c, now) ? STATUS_OUT : 0) |
-				      (loaded(c) ? 0 : STATUS_NULL) | c->rw_mode << 4 | (c->mode & 7) << 1 |
-				      c->bcd);
+				      (loaded(c) ? 0 : STATUS_NULL) | c->rw_mode << 4 |
+				      (c->mode & 7) << 1 | c->bcd);
 	c->status_latched = true;
 }
 
@@ -297,22 +297,22 @@ static void gate_set(struct i8254 *p, struct x86_pit_channel *c, bool gate)
 
 static uint64_t port61_read(struct device *d, uint64_t off, unsigned size)
 {
-	struct i8254 *p = pit(d);
+	const struct x86_pit *s = state_of(pit(d));
 	uint64_t now = clock_now(&d->vm->clock);
 
 	(void)off, (void)size;
-	return (state_of(p)->channel[2].gate ? PORT_GATE : 0u) | (state_of(p)->speaker ? PORT_SPEAKER : 0u) |
+	return (s->channel[2].gate ? PORT_GATE : 0u) | (s->speaker ? PORT_SPEAKER : 0u) |
 	       (now / REFRESH_NS & 1 ? PORT_REFRESH : 0u) |
-	       (output(&state_of(p)->channel[2], now) ? PORT_OUT : 0u);
+	       (output(&s->channel[2], now) ? PORT_OUT : 0u);
 }
 
 static void port61_write(struct device *d, uint64_t off, unsigned size, uint64_t val)
 {
-	struct i8254 *p = pit(d);
+	struct x86_pit *s = state_of(pit(d));
 
 	(void)off, (void)size;
-	state_of(p)->speaker = val & PORT_SPEAKER;
-	gate_set(p, &state_of(p)->channel[2], val & PORT_GATE);
+	s->speaker = val & PORT_SPEAKER;
+	gate_set(pit(d), &s->channel[2], val & PORT_GATE);
 }
 
 static int pit_init(struct device *d, struct err *e)
