@@ -94,6 +94,8 @@ void native_layout(bool *avx, bool *avx512);
 
 /* rig.c */
 void rig_start(const struct machine *m);
+/* Calls fn on the vCPU's thread; rig_run is cheap from there. */
+void rig_do(void (*fn)(void *arg), void *arg);
 void rig_run(const struct trial *t, const struct insn *i, struct outcome *out);
 void rig_stop(void);
 /* The features that Lodge shows with everything on. */

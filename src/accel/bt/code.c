@@ -10,9 +10,9 @@
  *
  * The host is x86: stores of a thread become visible in order, loads are done in order, and only a
  * load may pass an older store to another place.  Marking is a locked operation, and the writer has
- * a fence, so of "decoder marks" and "writer reads .lines" one comes first.  If the mark, the writer
- * sees it and raises the version; if the writer's look, its bytes were visible before the mark and
- * the decoder reads the new ones.
+ * a fence, so of "decoder marks" and "writer reads .lines" one comes first.  If the mark, the
+ *writer sees it and raises the version; if the writer's look, its bytes were visible before the
+ *mark and the decoder reads the new ones.
  *
  * All lines of a page are unmarked together, because all its blocks die together: the page is plain
  * data again until code is decoded from it anew.  The version is raised on both sides of that.
@@ -21,23 +21,23 @@
  * before its lines were taken away must not have the current one.  The decoder's short way (its
  * lines are marked already) reads the version first and the lines then, for the same reason.
  *
- * What that gives the guest (SDM 3A §8.1.3): a vCPU that stores code and then anything else, a flag,
- * an interrupt, makes the raised version visible before the flag; the vCPU that sees the flag looks
- * at versions when it enters the next block, so it runs the new code, with or without a serialising
- * instruction.  A vCPU that stores into the block that it runs itself leaves the block behind the
- * storing instruction (c->end).
+ * What that gives the guest (SDM 3A §8.1.3): a vCPU that stores code and then anything else, a
+ *flag, an interrupt, makes the raised version visible before the flag; the vCPU that sees the flag
+ *looks at versions when it enters the next block, so it runs the new code, with or without a
+ *serialising instruction.  A vCPU that stores into the block that it runs itself leaves the block
+ *behind the storing instruction (c->end).
  *
  * Write tags.  A store that hits in the TLB looks at nothing, so pages with marks have no write tag
  * that matches; their entries are TLB_SLOW.  When a page gets its first mark, vCPUs may hold such
  * tags from before.  The mark takes the next epoch, leaves the page in a ring under that number and
  * sets BT_ATTN_CODE in every vCPU; each drops its tags to the pages in the ring between two blocks
- * and then acknowledges the epoch.  Until all have, the page is not settled: what a decoder makes of
- * it must not be kept, since a write may still go unnoticed.  Afterwards every such write is visible
- * (the acknowledgement is a later store of the same thread) and a decoder reads its bytes.
+ * and then acknowledges the epoch.  Until all have, the page is not settled: what a decoder makes
+ *of it must not be kept, since a write may still go unnoticed.  Afterwards every such write is
+ *visible (the acknowledgement is a later store of the same thread) and a decoder reads its bytes.
  *
- * A vCPU that sleeps or is parked counts as having acknowledged.  It clears .idle and then reads the
- * epoch before it runs guest code; the marking thread raises the epoch and then reads .idle; both by
- * locked operations, so one of them sees the other.
+ * A vCPU that sleeps or is parked counts as having acknowledged.  It clears .idle and then reads
+ *the epoch before it runs guest code; the marking thread raises the epoch and then reads .idle;
+ *both by locked operations, so one of them sees the other.
  *
  * DMA and loaders come by bt_code_written, as writers.
  */

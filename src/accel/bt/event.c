@@ -413,3 +413,15 @@ void bt_deliver_raised(struct bt_cpu *c)
 	event_deliver(c, BT_EVENT_FAULT, c->event.vector, c->event.has_error, c->event.error,
 		      c->rip);
 }
+
+void bt_deliver_queued(struct bt_cpu *c)
+{
+	if (!c->queued.valid)
+		return;
+	c->queued.valid = false;
+	if (c->queued.shutdown)
+		bt_stop(c, VCPU_SHUTDOWN);
+	c->event.dr6 = c->queued.dr6;
+	event_deliver(c, c->queued.kind, c->queued.vector, c->queued.has_error, c->queued.error,
+		      c->rip);
+}

@@ -6,8 +6,8 @@
  * change of pointer.  The entry of a page is at the same index in each.  Global pages are entered
  * into the space they were used in, and are looked for in all when they are invalidated.
  *
- * Flushes.  A set knows by bitmaps which of its entries are in use and which of those are global, so
- * a flush touches what is there.  A space that is not current is only told that it is stale, and
+ * Flushes.  A set knows by bitmaps which of its entries are in use and which of those are global,
+ * so a flush touches what is there.  A space that is not current is only told that it is stale, and
  * flushed when it is entered.  Entries of large pages are 4 KiB parts; INVLPG drops all parts of a
  * large page, which two small filters make rare to look for.
  *
@@ -25,9 +25,9 @@
 #include "base/sys.h"
 
 #define CR0_KEY (X86_CR0_PE | X86_CR0_PG | X86_CR0_WP)
-#define CR4_KEY                                                                                 \
-	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | CR4_PCIDE | CR4_SMEP | CR4_SMAP | \
-	 CR4_PKE)
+#define CR4_KEY                                                                          \
+	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_LA57 | CR4_PCIDE | CR4_SMEP | \
+	 CR4_SMAP | CR4_PKE)
 #define EFER_KEY (X86_EFER_NXE | X86_EFER_LMA)
 
 #define CPUID_1G (1u << 26) /* 0x80000001 EDX */
@@ -156,7 +156,7 @@ static unsigned space_find(const struct bt_mmu *m, unsigned pcid)
 	return i;
 }
 
-/* The one that was entered the longest time ago. */
+/* The one that was entered the longest time ago, or never. */
 static unsigned space_oldest(const struct bt_mmu *m)
 {
 	unsigned oldest = 0;
@@ -235,8 +235,7 @@ static void set_flush_page(struct bt_cpu *c, struct mmu_set *set, uint64_t la)
 		return;
 	if ((t->rtag & ~(uint64_t)TLB_SLOW) == (la & PAGE_MASK))
 		entry_drop(c, t);
-	if (LIKELY(!(set->bloom4m & bloom_bit(la >> 22)) &&
-		   !(set->bloom1g & bloom_bit(la >> 30))))
+	if (LIKELY(!(set->bloom4m & bloom_bit(la >> 22)) && !(set->bloom1g & bloom_bit(la >> 30))))
 		return;
 	for (unsigned w = 0; w < TLB_WORDS; w++)
 		for (uint64_t bits = set->large[w]; bits; bits &= bits - 1) {
@@ -451,8 +450,12 @@ void mmu_mode_changed(struct bt_cpu *c)
 		m->key[2] = c->bvm->a20_mask;
 		m->pkru = pkru;
 		mmu_flush_all(c, true);
-		for (unsigned i = 0; i < MMU_SPACES; i++)
-			m->head[i].used = i == m->cur;
+		for (unsigned i = 0; i < MMU_SPACES; i++) {
+			m->head[i].used = false;
+			m->head[i].stamp = 0;
+		}
+		m->head[m->cur].used = true;
+		m->head[m->cur].stamp = ++m->clock;
 		m->head[m->cur].pcid = c->cr4 & CR4_PCIDE ? c->cr3 & 0xfff : 0;
 	}
 	m->cls = class_now(c);
@@ -487,6 +490,7 @@ int mmu_init(struct bt_cpu *c, struct err *e)
 	m->pages_1g = ext && (ext->edx & CPUID_1G);
 	m->key[2] = c->bvm->a20_mask;
 	m->head[0].used = true;
+	m->head[0].stamp = ++m->clock;
 	atomic_store(&m->idle, true);
 	renew_gens(m);
 	c->mmu = m;

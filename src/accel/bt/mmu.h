@@ -43,31 +43,42 @@ uint64_t bt_ld_slow(struct bt_cpu *c, uint64_t la, unsigned size);
 void bt_st_slow(struct bt_cpu *c, uint64_t la, uint64_t val, unsigned size);
 
 /*
+ * Guest memory is the guest's to race on, so the thread sanitizer does not look at what touches it
+ * for a guest.
+ */
+#ifdef __SANITIZE_THREAD__
+#define BT_GUEST_RACES __attribute__((no_sanitize("thread")))
+#else
+#define BT_GUEST_RACES
+#endif
+
+/*
  * Loads and stores.  The tag test is of the last byte's page and the first's at once: an access
  * that crosses a page never hits.
  */
-#define BT_ACCESSORS(bits)                                                              \
-	static inline uint##bits##_t bt_ld##bits(struct bt_cpu *c, uint64_t la)         \
-	{                                                                               \
-		const struct bt_tlbe *t = bt_tlbe_of(c, la);                            \
-		uint##bits##_t v;                                                       \
-		if (__builtin_expect(t->rtag != (la & ~UINT64_C(0xfff)) ||              \
-					     (la & 0xfff) > 4096 - (bits) / 8,          \
-				     0))                                                \
-			return (uint##bits##_t)bt_ld_slow(c, la, (bits) / 8);           \
-		memcpy(&v, (const void *)(uintptr_t)(la + t->addend), sizeof(v));       \
-		return v;                                                               \
-	}                                                                               \
-	static inline void bt_st##bits(struct bt_cpu *c, uint64_t la, uint##bits##_t v) \
-	{                                                                               \
-		const struct bt_tlbe *t = bt_tlbe_of(c, la);                            \
-		if (__builtin_expect(t->wtag != (la & ~UINT64_C(0xfff)) ||              \
-					     (la & 0xfff) > 4096 - (bits) / 8,          \
-				     0)) {                                              \
-			bt_st_slow(c, la, v, (bits) / 8);                               \
-			return;                                                         \
-		}                                                                       \
-		memcpy((void *)(uintptr_t)(la + t->addend), &v, sizeof(v));             \
+#define BT_ACCESSORS(bits)                                                                     \
+	BT_GUEST_RACES static inline uint##bits##_t bt_ld##bits(struct bt_cpu *c, uint64_t la) \
+	{                                                                                      \
+		const struct bt_tlbe *t = bt_tlbe_of(c, la);                                   \
+		uint##bits##_t v;                                                              \
+		if (__builtin_expect(t->rtag != (la & ~UINT64_C(0xfff)) ||                     \
+					     (la & 0xfff) > 4096 - (bits) / 8,                 \
+				     0))                                                       \
+			return (uint##bits##_t)bt_ld_slow(c, la, (bits) / 8);                  \
+		memcpy(&v, (const void *)(uintptr_t)(la + t->addend), sizeof(v));              \
+		return v;                                                                      \
+	}                                                                                      \
+	BT_GUEST_RACES static inline void bt_st##bits(struct bt_cpu *c, uint64_t la,           \
+						      uint##bits##_t v)                        \
+	{                                                                                      \
+		const struct bt_tlbe *t = bt_tlbe_of(c, la);                                   \
+		if (__builtin_expect(t->wtag != (la & ~UINT64_C(0xfff)) ||                     \
+					     (la & 0xfff) > 4096 - (bits) / 8,                 \
+				     0)) {                                                     \
+			bt_st_slow(c, la, v, (bits) / 8);                                      \
+			return;                                                                \
+		}                                                                              \
+		memcpy((void *)(uintptr_t)(la + t->addend), &v, sizeof(v));                    \
 	}
 BT_ACCESSORS(8)
 BT_ACCESSORS(16)

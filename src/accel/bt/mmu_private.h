@@ -127,15 +127,15 @@ struct bt_mmu {
 	unsigned cur; /* space */
 	struct mmu_space *space;
 	struct mmu_space_head head[MMU_SPACES];
-	uint64_t clock;	 /* for stamps */
-	uint64_t gens;	 /* last generation given, a multiple of 2 */
+	uint64_t clock;	     /* for stamps */
+	uint64_t gens;	     /* last generation given, a multiple of 2 */
 	uint64_t gen_global; /* of global pages in all spaces */
-	uint64_t key[3]; /* control register bits that entries depend on */
-	uint64_t dr[5];	 /* breakpoints that entries depend on */
+	uint64_t key[3];     /* control register bits that entries depend on */
+	uint64_t dr[5];	     /* breakpoints that entries depend on */
 	uint32_t pkru;
 	struct mmu_window win[2];
-	uint64_t rsvd;	  /* physical-address bits above MAXPHYADDR, up to bit 51 */
-	bool pages_1g;	  /* CPUID */
+	uint64_t rsvd; /* physical-address bits above MAXPHYADDR, up to bit 51 */
+	bool pages_1g; /* CPUID */
 	struct mmu_itlbe itlb[ITLB_ENTRIES];
 	uint64_t fetched[FETCHED_BITS / 64]; /* hashes of pages that fetches of this space used */
 	/* code.c */
@@ -215,22 +215,14 @@ static inline unsigned code_hash(const struct bt_code_page *p)
 	return (unsigned)((uintptr_t)p / sizeof(*p)) % WFILTER_BITS;
 }
 
-/*
- * Guest memory is the guest's to race on: the thread sanitizer does not look.  Elsewhere these are
- * what they say.
- */
+/* memcpy where one side is guest memory; see BT_GUEST_RACES. */
+static inline void guest_copy(void *dst, const void *src, size_t n)
+{
 #ifdef __SANITIZE_THREAD__
-#define GUEST_RACES __attribute__((no_sanitize("thread")))
-static inline void guest_copy(void *dst, const void *src, size_t n)
-{
 	__asm__ volatile("rep movsb" : "+D"(dst), "+S"(src), "+c"(n)::"memory");
-}
 #else
-#define GUEST_RACES
-static inline void guest_copy(void *dst, const void *src, size_t n)
-{
 	memcpy(dst, src, n);
-}
 #endif
+}
 
 #endif

@@ -9,7 +9,8 @@
  *   reserved bits in them are #PF with RSVD.
  * - Tables that lie neither in RAM nor in ROM read as not present.  In ROM accessed and dirty bits
  *   stay as they are, and the walk goes on.
- * - Accessed and dirty bits are set after all checks of all levels, so a walk that faults sets none.
+ * - Accessed and dirty bits are set after all checks of all levels, so a walk that faults sets
+ * none.
  *
  * Concurrency.  Entries are read once each, with single loads, and A and D are set with compare-
  * exchange against the value that was read; when another vCPU changed the entry in between, the
@@ -49,7 +50,7 @@ bool mmu_canonical(const struct bt_cpu *c, uint64_t la)
 }
 
 /* Reads the entry at @at; false if there is no memory. */
-static GUEST_RACES bool step_read(struct bt_cpu *c, struct walker *w, gpa_t at)
+BT_GUEST_RACES static bool step_read(struct bt_cpu *c, struct walker *w, gpa_t at)
 {
 	struct step *s = &w->step[w->n];
 	const struct mmu_window *win;
@@ -209,7 +210,7 @@ static uint32_t forbidden(const struct bt_cpu *c, const struct walker *w, enum b
 }
 
 /* Sets A everywhere and D in the leaf; false: an entry is no longer what was read. */
-static GUEST_RACES bool set_bits(struct bt_cpu *c, struct walker *w, bool write)
+BT_GUEST_RACES static bool set_bits(struct bt_cpu *c, struct walker *w, bool write)
 {
 	for (unsigned i = 0; i < w->n; i++) {
 		struct step *s = &w->step[i];

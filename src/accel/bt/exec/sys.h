@@ -44,6 +44,10 @@
 #define DR7_GD	   (1u << 13)
 #define DR7_FIXED1 0x400u
 
+/* EFER beyond defs.h (APM 2 §3.1.7). */
+#define EFER_FFXSR    (1u << 14)
+#define EFER_AUTOIBRS (1u << 21)
+
 static inline unsigned iopl(const struct bt_cpu *c)
 {
 	return (unsigned)(c->rflags >> 12 & 3);
@@ -228,6 +232,13 @@ void cs_check_rip(struct bt_cpu *c, const struct x86_seg *cs, uint64_t rip);
 /* Sets CS and rip, and all that depends on them; the accessed bit is set already. */
 void cs_commit(struct bt_cpu *c, const struct x86_seg *cs, uint64_t rip);
 
+/* The code segment that a return pops: checked.  far.c, as the two that follow. */
+void ret_code(struct bt_cpu *c, uint16_t sel, struct desc *d);
+/* And its stack segment, with what SS becomes. */
+void ret_stack(struct bt_cpu *c, uint16_t sel, const struct desc *cs, struct x86_seg *ss);
+/* rSP on the way to @ss: 16 bits of it if that is a 16-bit stack. */
+void ret_set_sp(struct bt_cpu *c, const struct x86_seg *ss, bool cs_long, uint64_t sp);
+
 /* Stacks of far transfers. ------------------------------------------------------------------ */
 
 struct stack {
@@ -253,6 +264,18 @@ void stack_drop(struct stack *s, unsigned n);
  * SS is null and @ist, if not 0, picks the entry.
  */
 void stack_inner(struct bt_cpu *c, unsigned cpl, unsigned ist, struct stack *s);
+
+/* What CPUID says of this guest CPU, as the tables have it. */
+enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+bool cpu_has(const struct bt_cpu *c, uint32_t leaf, uint32_t subleaf, enum cpuid_reg reg,
+	     unsigned bit);
+bool cpu_is_amd(const struct bt_cpu *c);
+/* The bits of CR4 and EFER that this guest CPU has, and the values of XCR0. */
+uint64_t cr4_known(const struct bt_cpu *c);
+uint64_t efer_known(const struct bt_cpu *c);
+bool xcr0_valid(const struct bt_cpu *c, uint64_t val);
+/* MOV to debug register @n, 0 to 3, 6 or 7. */
+void dr_set(struct bt_cpu *c, unsigned n, uint64_t val);
 
 /*
  * Task switch (task.c) to the TSS that @sel selects, with all checks of its descriptor but those
