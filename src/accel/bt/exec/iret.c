@@ -34,7 +34,7 @@ struct frame {
 	uint16_t cs;
 };
 
-static void flags_load(struct bt_cpu *c, uint64_t val, uint64_t mask)
+static void set_flags(struct bt_cpu *c, uint64_t val, uint64_t mask)
 {
 	flags_settle(c);
 	c->rflags = (c->rflags & ~mask) | (val & mask) | X86_FLAGS_FIXED;
@@ -73,7 +73,7 @@ static void iret_plain(struct bt_cpu *c, struct stack *s, const struct frame *f,
 	cs_check_rip(c, &cs, f->rip);
 	stack_drop(s, 3 * f->size);
 	c->gpr[X86_RSP] = s->sp;
-	flags_load(c, f->flags, mask);
+	set_flags(c, f->flags, mask);
 	cs_commit(c, &cs, f->rip);
 }
 
@@ -104,7 +104,7 @@ static void iret_to_vm86(struct bt_cpu *c, struct stack *s, const struct frame *
 		sel[n] = (uint16_t)stack_peek(c, s, 16 + 4 * n, 4);
 	if (f->rip > 0xffff)
 		bt_gp0(c);
-	flags_load(c, f->flags, EF_KNOWN);
+	set_flags(c, f->flags, EF_KNOWN);
 	bt_mode_changed(c);
 	seg_real(c, X86_CS, f->cs);
 	for (unsigned n = 0; n < 5; n++)
@@ -152,7 +152,7 @@ static void iret_prot(struct bt_cpu *c, struct stack *s, const struct frame *f)
 	}
 	if (outer)
 		seg_drop_inner(c, f->cs & 3);
-	flags_load(c, f->flags, mask);
+	set_flags(c, f->flags, mask);
 	cs_commit(c, &cs, f->rip);
 }
 
