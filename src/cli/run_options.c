@@ -75,7 +75,7 @@ static bool flag_on(const char *value)
 		return 0;                                                       \
 	}
 
-static const char *const accel_words[] = {"auto", "kvm", "script", NULL};
+static const char *const accel_words[] = {"auto", "kvm", "bt", "script", NULL};
 static const char *const backing_words[] = {"anon", "memfd", "hugetlb", NULL};
 static const char *const irqchip_words[] = {"kernel", "split", "user", NULL};
 static const char *const gic_words[] = {"auto", "2", "3", NULL};
@@ -346,7 +346,7 @@ static const struct opt opts[] = {
 	 "A flat binary instead of a kernel, loaded and entered in real mode at ADDR (0x7c00).",
 	 NULL, set_raw},
 	{"accel", 0, "NAME[,key=value...]", "auto", OPT_KEYS, MACHINE,
-	 "What executes the guest: kvm, script (no guest code: see --script), or auto, which tries "
+	 "What executes the guest: kvm, bt (a CPU in software), script (no guest code: see --script), or auto, which tries "
 	 "what this host can run, and says what it chose and why; \"lodge help accel\" lists keys.",
 	 accel_words, set_accel},
 	{"machine", 0, "NAME", "auto", 0, MACHINE,

@@ -178,7 +178,7 @@ static int add_hpet(struct vm *vm, const struct machine_config *c, struct err *e
 	struct device *d;
 	int rc = device_new(vm, device_class_find("hpet"), NULL, &d, e);
 
-	for (unsigned i = c->irqchip == IRQCHIP_USER ? 0 : 2; i < ARRAY_LEN(pin) && !rc; i++) {
+	for (unsigned i = machine_irqchip(c) == IRQCHIP_USER ? 0 : 2; i < ARRAY_LEN(pin) && !rc; i++) {
 		rc = device_wire(d, i, pin[i], e);
 		if (rc)
 			device_free(d);
@@ -202,7 +202,7 @@ static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 
 	if (!rc)
 		rc = add_absent(vm, e);
-	if (!rc && c->irqchip == IRQCHIP_USER)
+	if (!rc && machine_irqchip(c) == IRQCHIP_USER)
 		rc = add_chips(vm, e);
 	if (!rc && c->hpet)
 		rc = add_hpet(vm, c, e);
@@ -220,7 +220,7 @@ static int assemble(struct vm *vm, struct microvm *b, struct err *e)
 	int rc = add_memory(vm, b, e);
 
 	if (!rc)
-		rc = vm->accel->irqchip_init(vm, c->irqchip, e);
+		rc = vm->accel->irqchip_init(vm, machine_irqchip(c), e);
 	if (!rc && c->cpu_pin)
 		rc = machine_pin_vcpus(vm, c->cpu_pin, e);
 	if (!rc)
