@@ -82,7 +82,7 @@ static void show(const struct trial *t, const struct insn *i, const struct outco
 		printf("%s%02x", n ? " " : "", t->code[n]);
 	printf("]\n");
 	strbuf_exit(&text);
-	if (t->native.fault != got->fault || t->native.error != got->error ||
+	if (t->native.fault != NO_FAULT || t->native.fault != got->fault || t->native.error != got->error ||
 	    t->native.address != got->address)
 		printf("    fault  native %d/%x/%" PRIx64 " lodge %d/%x/%" PRIx64 "\n",
 		       t->native.fault == NO_FAULT ? -1 : t->native.fault, t->native.error,
@@ -113,12 +113,24 @@ static bool undefined(const struct trial *t, const struct insn *i)
 
 	if (i->osize == 2 && !strcmp(row->name, "bswap"))
 		return true;
+	/* A CALL to a non-canonical address: CPUs have written the return address already. */
+	if (!strcmp(row->name, "call") && t->native.fault == 13)
+		return true;
 	if (i->osize == 2 && (!strcmp(row->name, "shld") || !strcmp(row->name, "shrd"))) {
 		uint64_t count = i->op[2].kind == OP_IMM ? (uint64_t)i->imm : t->before.gpr[1];
 
 		return (count & 31) > 16;
 	}
 	return false;
+}
+
+/* The host's half of the address space has pages that are present, and Lodge's has none. */
+static bool same_fault(const struct outcome *want, const struct outcome *got)
+{
+	uint32_t ignore = want->fault == 14 && want->address >> 63 ? 1 : 0;
+
+	return (want->error | ignore) == (got->error | ignore) &&
+	       (want->fault != 14 || want->address == got->address);
 }
 
 static bool same(const struct trial *t, const struct outcome *got)
@@ -132,9 +144,7 @@ static bool same(const struct trial *t, const struct outcome *got)
 	if (want->fault != got->fault || memcmp(x->gpr, y->gpr, sizeof(x->gpr)) ||
 	    x->rip != y->rip || ((x->rflags ^ y->rflags) & flags))
 		return false;
-	if (want->fault != NO_FAULT && want->error != got->error)
-		return false;
-	if (want->fault == 14 && want->address != got->address)
+	if (want->fault != NO_FAULT && !same_fault(want, got))
 		return false;
 	if (memcmp(x->zmm, y->zmm, sizeof(x->zmm)) || memcmp(x->k, y->k, sizeof(x->k)) ||
 	    memcmp(x->st, y->st, sizeof(x->st)) || x->mxcsr != y->mxcsr)
