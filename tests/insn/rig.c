@@ -75,7 +75,7 @@ static void first_state(struct x86_vcpu *s)
 		if (n != X86_CS)
 			x86_seg_set(&s->seg[n], n == X86_SS ? 0x2b : 0, 0, 0xffffffff, flat);
 	/* No port is a program's: IOPL is 0, and the TSS has no bitmap. */
-	x86_seg_set(&s->seg[X86_TR], 0x40, AT_TSS, 0x67, 0xb | X86_SEG_P);
+	x86_seg_set(&s->seg[X86_TR], 0x40, AT_TSS, 0x65, 0xb | X86_SEG_P);
 	s->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_MP | X86_CR0_NE | X86_CR0_WP | X86_CR0_ET;
 	s->cr3 = AT_PML4;
 	s->cr4 = CR4;
