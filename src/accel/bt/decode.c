@@ -552,12 +552,15 @@ static bool fields_fit(struct dec *d)
 	unsigned need = d->form->need;
 
 	if (i->vex || i->evex) {
-		if (i->mode != 8) {
-			i->vvvv &= 7;
-			d->b_ = 0;
-		}
 		if (!(need & FORM_VVVV) && (i->vvvv || (d->v2 && !(need & FORM_VSIB))))
 			return false;
+		if (i->mode != 8) {
+			/* Of the register extensions only V' is looked at. */
+			if (d->v2)
+				return false;
+			i->vvvv &= 7;
+			d->b_ = d->r2 = 0;
+		}
 		if (i->evex && !evex_fits(d))
 			return false;
 		if (need & FORM_VVVV)
