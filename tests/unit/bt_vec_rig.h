@@ -199,7 +199,7 @@ static struct bt_cpu *rig_new(void)
 	c->n_cpuid = ARRAY_LEN(cpuid);
 	pure_features(&host);
 	c->features = host;
-	c->features.bits[F_BASE / 64] |= 1u << F_BASE;
+	c->features.bits[F_BASE / 64] |= 1u << F_BASE | 1u << F_CMOV;
 	c->rflags = X86_FLAGS_FIXED;
 	c->rip = RIG_RIP;
 	assert_int_equal(mmu_init(c, &e), 0);
