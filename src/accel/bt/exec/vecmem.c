@@ -1,192 +1,331 @@
 /*
- * accel/bt/exec/vecmem.c - vector instructions that touch memory by elements.
+ * accel/bt/exec/vecmem.c - vector instructions that touch memory by elements: masked moves, gathers,
+ * scatters, compress and expand.  They are done in C.
+ *
+ * Elements that a mask excludes are not touched and do not fault.  Loads change no register before
+ * the last element has been read, and stores check all elements before the first is written; only
+ * gathers and scatters work element by element, as the architecture wants it: what was done stays
+ * done, the mask tells how far it went, and the instruction is started again behind the fault.
  */
 #include <string.h>
 
-#include "accel/bt/exec/vec.h"
+#include "accel/bt/exec.h"
 #include "accel/bt/host/host.h"
 #include "accel/bt/mmu.h"
+#include "base/compiler.h"
 
-/* How an EVEX instruction with an opmask touches its memory operand (SDM 2A §2.8, types E1-E12). */
-enum touch {
-	BY_ELEMENT, /* faults come from active elements only; elements of W ? 8 : 4 bytes */
-	BYTES,	    /* the same by bytes */
-	WORDS,
-	BY_W,  /* W ? 2 : 1 */
-	ONE,   /* one piece that goes to many: not touched if no element is active */
-	WHOLE, /* types "NF": always touched whole */
-};
-
-static const struct {
-	uint8_t map, first, last, pfx, touch; /* PA: whatever it is */
-} touches[] = {
-	{MAP_E0F, 0x12, 0x16, PA, WHOLE},
-	{MAP_E0F, 0x60, 0x63, PA, WHOLE},
-	{MAP_E0F, 0x64, 0x64, PA, BYTES},
-	{MAP_E0F, 0x65, 0x65, PA, WORDS},
-	{MAP_E0F, 0x67, 0x6d, PA, WHOLE},
-	{MAP_E0F, 0x6f, 0x6f, PF2, BY_W},
-	{MAP_E0F, 0x70, 0x70, PA, WHOLE},
-	{MAP_E0F, 0x71, 0x71, PA, WORDS},
-	{MAP_E0F, 0x74, 0x74, PA, BYTES},
-	{MAP_E0F, 0x75, 0x75, PA, WORDS},
-	{MAP_E0F, 0x7f, 0x7f, PF2, BY_W},
-	{MAP_E0F, 0xc6, 0xc6, PA, WHOLE},
-	{MAP_E0F, 0xd1, 0xd3, PA, WHOLE},
-	{MAP_E0F, 0xd5, 0xd5, PA, WORDS},
-	{MAP_E0F, 0xd8, 0xd8, PA, BYTES},
-	{MAP_E0F, 0xd9, 0xd9, PA, WORDS},
-	{MAP_E0F, 0xda, 0xda, PA, BYTES},
-	{MAP_E0F, 0xdc, 0xdc, PA, BYTES},
-	{MAP_E0F, 0xdd, 0xdd, PA, WORDS},
-	{MAP_E0F, 0xde, 0xde, PA, BYTES},
-	{MAP_E0F, 0xe0, 0xe0, PA, BYTES},
-	{MAP_E0F, 0xe1, 0xe2, PA, WHOLE},
-	{MAP_E0F, 0xe3, 0xe5, PA, WORDS},
-	{MAP_E0F, 0xe8, 0xe8, PA, BYTES},
-	{MAP_E0F, 0xe9, 0xea, PA, WORDS},
-	{MAP_E0F, 0xec, 0xec, PA, BYTES},
-	{MAP_E0F, 0xed, 0xee, PA, WORDS},
-	{MAP_E0F, 0xf1, 0xf3, PA, WHOLE},
-	{MAP_E0F, 0xf5, 0xf6, PA, WHOLE},
-	{MAP_E0F, 0xf8, 0xf8, PA, BYTES},
-	{MAP_E0F, 0xf9, 0xf9, PA, WORDS},
-	{MAP_E0F, 0xfc, 0xfc, PA, BYTES},
-	{MAP_E0F, 0xfd, 0xfd, PA, WORDS},
-	{MAP_E38, 0x00, 0x00, PA, WHOLE},
-	{MAP_E38, 0x04, 0x04, PA, WHOLE},
-	{MAP_E38, 0x0b, 0x0b, PA, WORDS},
-	{MAP_E38, 0x0c, 0x0d, PA, WHOLE},
-	{MAP_E38, 0x10, 0x10, PF3, BYTES}, /* 10-15, 20-25, 30-35 with F3: narrowing stores */
-	{MAP_E38, 0x11, 0x12, PF3, BYTES},
-	{MAP_E38, 0x13, 0x14, PF3, WORDS},
-	{MAP_E38, 0x20, 0x22, PF3, BYTES},
-	{MAP_E38, 0x23, 0x24, PF3, WORDS},
-	{MAP_E38, 0x30, 0x32, PF3, BYTES},
-	{MAP_E38, 0x33, 0x34, PF3, WORDS},
-	{MAP_E38, 0x10, 0x13, P66, WORDS},
-	{MAP_E38, 0x16, 0x16, PA, WHOLE},
-	{MAP_E38, 0x18, 0x1b, PA, ONE},
-	{MAP_E38, 0x1c, 0x1c, PA, BYTES},
-	{MAP_E38, 0x1d, 0x1d, PA, WORDS},
-	{MAP_E38, 0x20, 0x22, P66, BYTES},
-	{MAP_E38, 0x23, 0x24, P66, WORDS},
-	{MAP_E38, 0x26, 0x26, PA, BY_W},
-	{MAP_E38, 0x2b, 0x2b, PA, WHOLE},
-	{MAP_E38, 0x30, 0x32, P66, BYTES},
-	{MAP_E38, 0x33, 0x34, P66, WORDS},
-	{MAP_E38, 0x36, 0x36, PA, WHOLE},
-	{MAP_E38, 0x38, 0x38, PA, BYTES},
-	{MAP_E38, 0x3a, 0x3a, PA, WORDS},
-	{MAP_E38, 0x3c, 0x3c, PA, BYTES},
-	{MAP_E38, 0x3e, 0x3e, PA, WORDS},
-	{MAP_E38, 0x54, 0x54, PA, BY_W},
-	{MAP_E38, 0x58, 0x5b, PA, ONE},
-	{MAP_E38, 0x62, 0x63, PA, BY_W},
-	{MAP_E38, 0x66, 0x66, PA, BY_W},
-	{MAP_E38, 0x70, 0x70, PA, WORDS},
-	{MAP_E38, 0x72, 0x72, P66, WORDS},
-	{MAP_E38, 0x72, 0x72, PF2, WHOLE},
-	{MAP_E38, 0x75, 0x77, PA, WHOLE},
-	{MAP_E38, 0x78, 0x79, PA, ONE},
-	{MAP_E38, 0x7d, 0x7f, PA, WHOLE},
-	{MAP_E38, 0x83, 0x83, PA, WHOLE},
-	{MAP_E38, 0x8d, 0x8d, PA, WHOLE},
-	{MAP_E38, 0x8f, 0x8f, PA, BYTES},
-	{MAP_E38, 0xc4, 0xc4, PA, WHOLE},
-	{MAP_E38, 0xcf, 0xcf, PA, BYTES},
-	{MAP_E3A, 0x00, 0x05, PA, WHOLE},
-	{MAP_E3A, 0x0f, 0x0f, PA, WHOLE},
-	{MAP_E3A, 0x18, 0x18, PA, WHOLE},
-	{MAP_E3A, 0x1a, 0x1a, PA, WHOLE},
-	{MAP_E3A, 0x1d, 0x1d, PA, WORDS},
-	{MAP_E3A, 0x23, 0x23, PA, WHOLE},
-	{MAP_E3A, 0x38, 0x38, PA, WHOLE},
-	{MAP_E3A, 0x3a, 0x3a, PA, WHOLE},
-	{MAP_E3A, 0x3e, 0x3f, PA, BY_W},
-	{MAP_E3A, 0x42, 0x43, PA, WHOLE},
-	{MAP_E3A, 0x70, 0x70, PA, WORDS},
-	{MAP_E3A, 0x72, 0x72, PA, WORDS},
-	{MAP_E3A, 0xce, 0xcf, PA, WHOLE},
-};
-
-static enum touch touch_of(const struct insn_row *r)
+static uint64_t element(const uint8_t *from, unsigned n, unsigned size)
 {
-	for (unsigned n = 0; n < sizeof(touches) / sizeof(touches[0]); n++) {
-		if (r->map == touches[n].map && r->op >= touches[n].first &&
-		    r->op <= touches[n].last &&
-		    (touches[n].pfx == PA || touches[n].pfx == r->pfx))
-			return (enum touch)touches[n].touch;
-	}
-	return BY_ELEMENT;
+	uint64_t v = 0;
+
+	memcpy(&v, from + n * size, size);
+	return v;
 }
 
-/* A memory operand as elements under a mask. */
-struct lanes {
-	uint64_t la, active;
-	unsigned n, size; /* of an element, in bytes */
-	bool whole;
-};
-
-static void lanes_of(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, uint64_t la,
-		     struct lanes *l)
+/* Writes a vector register as VEX and EVEX do: zero above @bytes. */
+static void set_vector(struct bt_cpu *c, unsigned reg, const uint8_t *v, unsigned bytes)
 {
-	const struct insn_row *r = &insn_table[i->row];
-	const bool w = i->prefixes & INSN_REX_W;
-	enum touch t = touch_of(r);
+	uint8_t *to = c->ext.zmm[reg & 31];
 
-	*l = (struct lanes){.la = la, .size = w ? 8 : 4, .active = c->ext.k[i->mask & 7]};
-	switch (t) {
-	case BYTES: l->size = 1; break;
-	case WORDS: l->size = 2; break;
-	case BY_W: l->size = w ? 2 : 1; break;
-	default: break;
-	}
-	l->n = s->mem / l->size;
-	if (t == ONE || i->evex_b) {
-		/* The result's elements; a broadcast's are not smaller than a byte. */
-		const unsigned to = t == ONE ? 1u : s->mem;
-
-		l->n = 1;
-		l->active = (l->active & (UINT64_MAX >> (64 - i->vl / to))) != 0;
-		l->size = s->mem;
-	}
-	if (t == WHOLE || !l->n) { /* a scalar that is smaller than W says counts as one element */
-		l->whole = t == WHOLE;
-		l->size = s->mem;
-		l->n = 1;
-	}
-	if (l->n < 64)
-		l->active &= (UINT64_C(1) << l->n) - 1;
-	if (l->whole)
-		l->active = 1;
+	memcpy(to, v, bytes);
+	memset(to + bytes, 0, 64 - bytes);
 }
 
-static uint64_t lane_la(const struct bt_cpu *c, const struct lanes *l, unsigned n)
+static uint64_t cut(const struct bt_cpu *c, uint64_t la)
 {
-	const uint64_t la = l->la + (uint64_t)n * l->size;
-
 	return c->mode.code == 8 ? la : (uint32_t)la;
 }
 
-void vecmem_masked(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, uint64_t la)
+static void load_active(struct bt_cpu *c, uint64_t la, unsigned size, unsigned n, uint64_t active,
+			uint8_t *to)
 {
-	_Alignas(64) uint8_t buf[64] = {0};
-	struct lanes l;
+	for (unsigned k = 0; k < n; k++) {
+		uint64_t v;
 
-	lanes_of(c, i, s, la, &l);
-	for (unsigned n = 0; n < l.n; n++) {
-		if (!(l.active >> n & 1))
+		if (!(active >> k & 1))
 			continue;
-		if (s->flags & PS_READ)
-			bt_ld_block(c, lane_la(c, &l, n), buf + n * l.size, l.size);
-		if (s->flags & PS_WRITE)
-			bt_probe(c, lane_la(c, &l, n), l.size, BT_WRITE);
+		v = bt_ld(c, cut(c, la + k * size), size);
+		memcpy(to + k * size, &v, size);
 	}
-	if (pure_run_on(c, i, s, buf))
-		pure_raise_xm(c);
-	for (unsigned n = 0; s->flags & PS_WRITE && n < l.n; n++) {
-		if (l.active >> n & 1)
-			bt_st_block(c, lane_la(c, &l, n), buf + n * l.size, l.size);
+}
+
+static void store_active(struct bt_cpu *c, uint64_t la, unsigned size, unsigned n, uint64_t active,
+			 const uint8_t *from)
+{
+	for (unsigned k = 0; k < n; k++) {
+		if (active >> k & 1 && !bt_write_ptr(c, cut(c, la + k * size), size))
+			bt_probe(c, cut(c, la + k * size), size, BT_WRITE);
 	}
+	for (unsigned k = 0; k < n; k++) {
+		if (active >> k & 1)
+			bt_st(c, cut(c, la + k * size), element(from, k, size), size);
+	}
+}
+
+/* The top bits of @n elements. */
+static uint64_t signs(const uint8_t *v, unsigned size, unsigned n)
+{
+	uint64_t m = 0;
+
+	for (unsigned k = 0; k < n; k++)
+		m |= (uint64_t)(v[k * size + size - 1] >> 7) << k;
+	return m;
+}
+
+/* Masked moves. ------------------------------------------------------------------------------ */
+
+static uint64_t di_address(struct bt_cpu *c, const struct insn *i, unsigned n)
+{
+	uint64_t ea = c->gpr[X86_RDI];
+
+	if (i->asize < 8)
+		ea = i->asize == 4 ? (uint32_t)ea : (uint16_t)ea;
+	return bt_la_of(c, i->seg, ea, n, BT_WRITE);
+}
+
+/* The two vector operands of MASKMOVx, in order: data, mask. */
+static void two_operands(const struct insn *i, unsigned kind, unsigned *data, unsigned *mask)
+{
+	unsigned found = 0;
+
+	for (unsigned n = 0; n < INSN_OPS; n++) {
+		if (i->op[n].kind != kind)
+			continue;
+		if (found++ == 0)
+			*data = i->op[n].reg;
+		else
+			*mask = i->op[n].reg;
+	}
+}
+
+void exec_maskmovdqu(struct bt_cpu *c, const struct insn *i)
+{
+	unsigned data = 0, mask = 0;
+
+	pure_check_vector(c, i);
+	two_operands(i, OP_VEC, &data, &mask);
+	store_active(c, di_address(c, i, 16), 1, 16, signs(c->ext.zmm[mask & 31], 1, 16),
+		     c->ext.zmm[data & 31]);
+}
+
+void exec_maskmovq(struct bt_cpu *c, const struct insn *i)
+{
+	static const struct pure_stub mmx = {.unit = UNIT_MMX, .flags = PS_MMX};
+	const unsigned top = c->ext.fx[3] >> 3 & 7u; /* TOP, in FSW */
+	unsigned data = 0, mask = 0;
+	uint8_t *d, *m;
+
+	pure_check(c, &mmx);
+	two_operands(i, OP_MMX, &data, &mask);
+	d = c->ext.fx + 32 + ((data - top) & 7) * 16;
+	m = c->ext.fx + 32 + ((mask - top) & 7) * 16;
+	store_active(c, di_address(c, i, 8), 1, 8, signs(m, 1, 8), d);
+	x87_to_mmx(c);
+}
+
+/* VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ: the mask is in vvvv. */
+void exec_vmaskmov(struct bt_cpu *c, const struct insn *i)
+{
+	const unsigned op = insn_table[i->row].op, vl = i->vl;
+	const bool wide = op == 0x2d || op == 0x2f || (op > 0x80 && i->prefixes & INSN_REX_W);
+	const unsigned size = wide ? 8 : 4;
+	const bool store = i->op[0].kind == OP_MEM;
+	uint8_t buf[64] = {0};
+	uint64_t la, active;
+
+	pure_check_vector(c, i);
+	active = signs(c->ext.zmm[i->op[1].reg & 31], size, vl / size);
+	la = bt_la(c, i, vl, store ? BT_WRITE : BT_READ);
+	if (store) {
+		store_active(c, la, size, vl / size, active, c->ext.zmm[i->op[2].reg & 31]);
+		return;
+	}
+	load_active(c, la, size, vl / size, active, buf);
+	set_vector(c, i->op[0].reg, buf, vl);
+}
+
+/* Rows that run as they are: exec_pure looks after the mask where the memory is not simply there. */
+void exec_vmov_masked(struct bt_cpu *c, const struct insn *i)
+{
+	exec_pure(c, i);
+}
+
+/* Gather and scatter (SDM 2A §2.3.12, §2.7.6). ------------------------------------------------ */
+
+struct vsib {
+	unsigned size, index_size, n; /* bytes of an element and of an index, elements */
+	uint64_t base;
+	const uint8_t *index;
+};
+
+static void vsib_of(struct bt_cpu *c, const struct insn *i, unsigned mem, struct vsib *v)
+{
+	v->size = i->op[mem].size;
+	v->index_size = insn_table[i->row].op & 1 ? 8 : 4;
+	v->n = i->vl / MAX(v->size, v->index_size);
+	v->base = (uint64_t)i->disp + (i->base < 16 ? c->gpr[i->base] : 0);
+	v->index = c->ext.zmm[i->index & 31];
+}
+
+static uint64_t vsib_la(struct bt_cpu *c, const struct insn *i, const struct vsib *v, unsigned n,
+			enum bt_access how)
+{
+	uint64_t index = element(v->index, n, v->index_size), ea;
+
+	if (v->index_size == 4)
+		index = (uint64_t)(int64_t)(int32_t)(uint32_t)index;
+	ea = v->base + (index << i->scale);
+	return bt_la_of(c, i->seg, i->asize == 8 ? ea : (uint32_t)ea, v->size, how);
+}
+
+static void gather_vex(struct bt_cpu *c, const struct insn *i, const struct vsib *v)
+{
+	uint8_t *to = c->ext.zmm[i->op[0].reg & 31], *mask = c->ext.zmm[i->vvvv & 31];
+
+	if (i->op[0].reg == i->index || i->op[0].reg == i->vvvv || i->index == i->vvvv)
+		bt_ud(c);
+	for (unsigned n = 0; n < v->n; n++) {
+		if (mask[n * v->size + v->size - 1] & 0x80) {
+			const uint64_t e = bt_ld(c, vsib_la(c, i, v, n, BT_READ), v->size);
+
+			memcpy(to + n * v->size, &e, v->size);
+		}
+		memset(mask + n * v->size, 0, v->size);
+	}
+	memset(mask, 0, 64);
+	memset(to + v->n * v->size, 0, 64 - v->n * v->size);
+}
+
+void exec_vgather(struct bt_cpu *c, const struct insn *i)
+{
+	uint8_t *to = c->ext.zmm[i->op[0].reg & 31];
+	uint64_t *k = &c->ext.k[i->mask & 7];
+	struct vsib v;
+
+	pure_check_vector(c, i);
+	vsib_of(c, i, 1, &v);
+	if (!i->evex) {
+		gather_vex(c, i, &v);
+		return;
+	}
+	if (i->op[0].reg == i->index)
+		bt_ud(c);
+	for (unsigned n = 0; n < v.n; n++) {
+		if (*k >> n & 1) {
+			const uint64_t e = bt_ld(c, vsib_la(c, i, &v, n, BT_READ), v.size);
+
+			memcpy(to + n * v.size, &e, v.size);
+		}
+		*k &= ~(UINT64_C(1) << n);
+	}
+	*k = 0;
+	memset(to + v.n * v.size, 0, 64 - v.n * v.size);
+}
+
+void exec_vscatter(struct bt_cpu *c, const struct insn *i)
+{
+	uint64_t *k = &c->ext.k[i->mask & 7];
+	const uint8_t *from = c->ext.zmm[i->op[1].reg & 31];
+	struct vsib v;
+
+	pure_check_vector(c, i);
+	vsib_of(c, i, 0, &v);
+	for (unsigned n = 0; n < v.n; n++) {
+		if (*k >> n & 1)
+			bt_st(c, vsib_la(c, i, &v, n, BT_WRITE), element(from, n, v.size), v.size);
+		*k &= ~(UINT64_C(1) << n);
+	}
+	*k = 0;
+}
+
+/* Compress and expand. ----------------------------------------------------------------------- */
+
+static unsigned packed_size(const struct insn *i)
+{
+	const unsigned op = insn_table[i->row].op;
+	const bool wide = i->prefixes & INSN_REX_W;
+
+	if (op == 0x62 || op == 0x63)
+		return wide ? 2 : 1;
+	return wide ? 8 : 4;
+}
+
+/* The elements an opmask leaves, of @n. */
+static uint64_t active_of(const struct bt_cpu *c, const struct insn *i, unsigned n)
+{
+	const uint64_t k = i->mask ? c->ext.k[i->mask & 7] : UINT64_MAX;
+
+	return n == 64 ? k : k & ((UINT64_C(1) << n) - 1);
+}
+
+void exec_vcompress(struct bt_cpu *c, const struct insn *i)
+{
+	const unsigned size = packed_size(i), n = i->vl / size;
+	uint8_t buf[64];
+	unsigned at = 0;
+	uint64_t active;
+
+	if (i->op[0].kind != OP_MEM) {
+		exec_pure(c, i);
+		return;
+	}
+	pure_check_vector(c, i);
+	active = active_of(c, i, n);
+	for (unsigned k = 0; k < n; k++) {
+		if (!(active >> k & 1))
+			continue;
+		memcpy(buf + at, c->ext.zmm[i->op[1].reg & 31] + k * size, size);
+		at += size;
+	}
+	if (at)
+		bt_st_block(c, bt_la(c, i, at, BT_WRITE), buf, at);
+}
+
+void exec_vexpand(struct bt_cpu *c, const struct insn *i)
+{
+	const unsigned size = packed_size(i), n = i->vl / size;
+	uint8_t buf[64], to[64];
+	unsigned at = 0;
+	uint64_t active;
+
+	if (i->op[1].kind != OP_MEM) {
+		exec_pure(c, i);
+		return;
+	}
+	pure_check_vector(c, i);
+	active = active_of(c, i, n);
+	if (active)
+		bt_ld_block(c, bt_la(c, i, (unsigned)__builtin_popcountll(active) * size, BT_READ),
+			    buf, (unsigned)__builtin_popcountll(active) * size);
+	memcpy(to, c->ext.zmm[i->op[0].reg & 31], sizeof(to));
+	for (unsigned k = 0; k < n; k++) {
+		if (active >> k & 1) {
+			memcpy(to + k * size, buf + at, size);
+			at += size;
+		} else if (i->evex_z) {
+			memset(to + k * size, 0, size);
+		}
+	}
+	set_vector(c, i->op[0].reg, to, i->vl);
+}
+
+/* Clearing. ---------------------------------------------------------------------------------- */
+
+static void zero(struct bt_cpu *c, const struct insn *i, unsigned from)
+{
+	const unsigned n = c->mode.code == 8 ? 16 : 8;
+
+	pure_check_vector(c, i);
+	for (unsigned r = 0; r < n; r++)
+		memset(c->ext.zmm[r] + from, 0, 64 - from);
+}
+
+void exec_vzeroupper(struct bt_cpu *c, const struct insn *i)
+{
+	zero(c, i, 16);
+}
+
+void exec_vzeroall(struct bt_cpu *c, const struct insn *i)
+{
+	zero(c, i, 0);
 }

@@ -177,6 +177,29 @@ static void move_operand(struct enc *e, unsigned n, bool store)
 	}
 }
 
+/*
+ * The string compares (SDM 2B PCMPESTRI): operands that no row lists.  60 and 61 read lengths from
+ * RAX and RDX, 60 and 62 write XMM0, 61 and 63 RCX.
+ */
+static bool is_pcmpstr(const struct insn_row *r)
+{
+	return (r->map == MAP_3A || r->map == MAP_V3A) && r->op >= 0x60 && r->op <= 0x63;
+}
+
+static void move_pcmpstr(struct enc *e, bool store)
+{
+	const bool legacy = !e->i->vex;
+
+	if (!store) {
+		move_gpr(e, RAX, X86_RAX, false);
+		move_gpr(e, RDX, X86_RDX, false);
+	} else if (e->row->op & 1) {
+		move_gpr(e, RCX, X86_RCX, true);
+	} else {
+		move_vec(e, 0, legacy ? 16 : e->host->avx512 ? 64 : 32, legacy, true);
+	}
+}
+
 /* Flags: the arithmetic ones only; what else the guest has in RFLAGS is not the host's. */
 static void load_flags(struct enc *e)
 {
@@ -416,6 +439,8 @@ static void put_before(struct enc *e, unsigned flags)
 		move_x87(e, false);
 	for (unsigned n = 0; n < e->row->n_ops; n++)
 		move_operand(e, n, false);
+	if (is_pcmpstr(e->row))
+		move_pcmpstr(e, false);
 	if (e->i->evex && e->i->mask)
 		move_k(e, e->i->mask, false);
 	if (flags & PS_SETTLE)
@@ -430,6 +455,8 @@ static void put_after(struct enc *e, unsigned flags)
 		put_mxcsr(e, true);
 	for (unsigned n = 0; n < e->row->n_ops; n++)
 		move_operand(e, n, true);
+	if (is_pcmpstr(e->row))
+		move_pcmpstr(e, true);
 	if (e->row->fl_written | e->row->fl_undef)
 		store_flags(e);
 	if (e->x87)

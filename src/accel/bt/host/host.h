@@ -74,8 +74,6 @@ const struct pure_stub *pure_stub_of(struct bt_cpu *c, const struct insn *i);
 
 /* #UD or #NM where CR0, CR4 or XCR0 forbid the unit; #MF before MMX. */
 void pure_check(struct bt_cpu *c, const struct pure_stub *s);
-/* The same for a meaning in C: by how @i is encoded, MMX not included. */
-void pure_check_vector(struct bt_cpu *c, const struct insn *i);
 /*
  * Runs @s with its memory operand at @mem, #XM and all included.  False: done.  True: #XM is due,
  * and nothing but flags in MXCSR has changed.
@@ -83,8 +81,8 @@ void pure_check_vector(struct bt_cpu *c, const struct insn *i);
 bool pure_run_on(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, void *mem);
 _Noreturn void pure_raise_xm(struct bt_cpu *c);
 
-/* exec/vecmem.c: @s, an EVEX row with an opmask, whose memory operand is not simply there. */
-void vecmem_masked(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, uint64_t la);
+/* exec/lanes.c: @s is of an EVEX row with an opmask, and its memory operand is not simply there. */
+void lanes_masked(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, uint64_t la);
 
 /* x87.c */
 /* An unmasked exception is pending (SDM 1 §8.1.3, the ES bit). */

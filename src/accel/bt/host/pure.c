@@ -18,7 +18,7 @@
 #include "accel/bt/flags.h"
 #include "accel/bt/host/host.h"
 #include "accel/bt/mmu.h"
-#include "accel/bt/exec/vec.h"
+#include "accel/bt/exec.h"
 
 #define MX_FLAGS 0x3fu
 #define MX_PRE	 0x07u /* invalid, denormal, division by zero */
@@ -215,7 +215,7 @@ void exec_pure(struct bt_cpu *c, const struct insn *i)
 		mem = (void *)(uintptr_t)bt_read_ptr(c, la, s->mem);
 	if (UNLIKELY(!mem || (s->flags & (PS_FP | PS_WRITE)) == (PS_FP | PS_WRITE))) {
 		if (s->flags & PS_MASKED)
-			vecmem_masked(c, i, s, la);
+			lanes_masked(c, i, s, la);
 		else
 			run_apart(c, i, s, la);
 		return;
