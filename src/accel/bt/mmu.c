@@ -83,6 +83,7 @@ struct mmu_set *mmu_set_of(struct bt_cpu *c, enum mmu_class cls)
 		for (unsigned i = 0; i < BT_TLB_ENTRIES; i++)
 			set->t.e[i].rtag = set->t.e[i].wtag = BT_TLB_NONE;
 		set->ready = true;
+		c->mmu->ready |= 1u << (c->mmu->cur * MMU_CLASSES + cls);
 	}
 	return set;
 }
@@ -231,8 +232,6 @@ static void set_flush_page(struct bt_cpu *c, struct mmu_set *set, uint64_t la)
 {
 	struct bt_tlbe *t = &set->t.e[la >> 12 & (BT_TLB_ENTRIES - 1)];
 
-	if (!set->ready)
-		return;
 	if ((t->rtag & ~(uint64_t)TLB_SLOW) == (la & PAGE_MASK))
 		entry_drop(c, t);
 	if (LIKELY(!(set->bloom4m & bloom_bit(la >> 22)) && !(set->bloom1g & bloom_bit(la >> 30))))
@@ -267,9 +266,11 @@ void mmu_flush_page(struct bt_cpu *c, uint64_t la)
 {
 	struct bt_mmu *m = c->mmu;
 
-	for (unsigned i = 0; i < MMU_SPACES; i++)
-		for (unsigned k = 0; k < MMU_CLASSES; k++)
-			set_flush_page(c, &m->space[i].set[k], la);
+	for (uint32_t left = m->ready; left; left &= left - 1) {
+		unsigned k = (unsigned)__builtin_ctz(left);
+
+		set_flush_page(c, &m->space[k / MMU_CLASSES].set[k % MMU_CLASSES], la);
+	}
 	if (was_fetched(m, la))
 		renew_gens(m);
 }

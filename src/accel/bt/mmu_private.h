@@ -125,6 +125,7 @@ struct mmu_itlbe {
 struct bt_mmu {
 	enum mmu_class cls;
 	unsigned cur; /* space */
+	uint32_t ready; /* sets that are in use: bit space * MMU_CLASSES + class */
 	struct mmu_space *space;
 	struct mmu_space_head head[MMU_SPACES];
 	uint64_t clock;	     /* for stamps */
