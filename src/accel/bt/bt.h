@@ -67,6 +67,8 @@ enum bt_cc {
 	CC_LOGIC, /* C and O clear, A clear */
 	CC_INC,	  /* as ADD of 1, C as in .rflags */
 	CC_DEC,
+	CC_SHL,	  /* cc_a: one bit before cc_res; cc_b: before the shift */
+	CC_SHR,	  /* SAR too; cc_a: one bit before cc_res; cc_b: flag O */
 };
 
 /* x87, vector and mask registers while the guest runs; XSAVE images are made of it (xsave.c). */
@@ -89,6 +91,7 @@ struct bt_msrs {
 	uint64_t pat, misc_enable, spec_ctrl, xss, debugctl;
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_phys[16];
 	uint64_t tsc_adjust;
+	uint64_t tsc_skew; /* TSC less VM time and tsc_adjust, that a state from elsewhere left */
 	uint64_t system_time, wall_clock; /* kvmclock (KVM's documentation, msr.rst) */
 	uint64_t pv_eoi, async_pf, steal_time, poll_control;
 	uint64_t mcg_status, mcg_ctl;
@@ -169,6 +172,12 @@ struct bt_cpu {
 		uint64_t address; /* CR2 of #PF */
 		uint64_t dr6;	  /* bits to set, of #DB */
 	} event;
+	/* An event that a state brought: delivered before anything is run (bt_deliver_queued). */
+	struct {
+		bool valid, has_error, shutdown;
+		uint8_t kind, vector; /* enum bt_event_kind */
+		uint32_t error, dr6;
+	} queued;
 	uint64_t instructions; /* retired, counted by block */
 
 	/* run.c */

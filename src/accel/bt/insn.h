@@ -80,7 +80,9 @@ enum insn_pfx {
  * KG, KE, KH, KR, KM: opmask register in reg, rm or memory, vvvv, rm only; ST0, STi of x87.
  * Sizes: b 1; w 2; d 4; q 8; v 2, 4 or 8 by operand size; z 2 or 4 (4 at 8); y 4 or 8 (REX.W);
  * dq 16; qq 32; oq 64; x by vector length; h half, u quarter, e eighth of it;
- * p far pointer 2+2/4/8; s pseudo-descriptor; a BOUND's pair; t 10 bytes of x87; ps, pd … are x.
+ * p far pointer 2+2/4/8; s pseudo-descriptor; a BOUND's pair; t 10 bytes of x87; ps, pd … are x;
+ * n 8 in 64-bit mode, 4 elsewhere.  operands.def lists the codes.  disp8*N of EVEX needs no column:
+ * N is the size of the memory operand, or of the element that is broadcast.
  */
 enum insn_where {
 	AT_NONE,
@@ -113,7 +115,8 @@ enum insn_where {
 	AT_KRM,
 	AT_KVVVV, /* opmask */
 	AT_ST0,
-	AT_STI, /* x87 */
+	AT_STI,	 /* x87 */
+	AT_RREG, /* general register in rm, whatever mod says */
 };
 
 /* A size in bytes that is fixed, or one of these. */
@@ -130,6 +133,8 @@ enum insn_size {
 	SZ_P,
 	SZ_S,
 	SZ_A,
+	SZ_N,	 /* 8 in 64-bit mode, 4 elsewhere: control registers and their like */
+	SZ_ADDR, /* by address size */
 };
 
 /* Attributes of a row. */
@@ -144,8 +149,9 @@ enum insn_size {
 #define A_REP	(1u << 8)  /* REP repeats it */
 #define A_REPZ	(1u << 9)  /* REPE and REPNE */
 #define A_ALIGN (1u << 10) /* memory operand must be aligned to its size: #GP(0) (SSE) */
-#define A_PURE	(1u << 11) /* may run on the host's own unit: registers, flags, one memory operand \
-			    */
+#define A_PURE                                                                             \
+	(1u << 11) /* may run on the host's own unit: registers, flags, one memory operand \
+		    */
 #define A_RD	    (1u << 12) /* operand 0 is read ... */
 #define A_WR	    (1u << 13) /* ... and written */
 #define A_RW	    (A_RD | A_WR)
@@ -160,42 +166,22 @@ enum insn_size {
 #define A_NOK0	    (1u << 22) /* EVEX.aaa must not be 0 (gathers, scatters) */
 #define A_OP16	    (1u << 23) /* always 16-bit operands where "v" (for odd rows) */
 #define A_NOMEMSIZE (1u << 24) /* the memory operand is an address only (LEA, INVLPG, prefetch) */
-/* EVEX disp8*N (SDM 2A table 2-34, 2-35). */
-#define A_TUPLE(t)    ((uint32_t)(t) << 26)
-#define A_TUPLE_OF(a) ((a) >> 26 & 15)
-enum insn_tuple {
-	T_NONE,
-	T_FV,
-	T_HV,
-	T_FVM,
-	T_T1S,
-	T_T1F,
-	T_T2,
-	T_T4,
-	T_T8,
-	T_HVM,
-	T_QVM,
-	T_OVM,
-	T_M128,
-	T_DUP
-};
+#define A_NOREXB    (1u << 30) /* not with REX.B: NOP, which is XCHG of r8 with it */
 
 /* CPUID features, as rows name them; bits are looked up in features.c. */
 #define INSN_FEATURES(X)                                                                           \
 	X(BASE)                                                                                    \
-	X(CMOV) X(CX8) X(CX16) X(FPU) X(MMX) X(FXSR) X(SSE) X(SSE2) X(SSE3) X(SSSE3) X(SSE41) X(   \
-		SSE42) X(POPCNT) X(AES) X(PCLMUL) X(SHA) X(MOVBE) X(LZCNT) X(BMI1) X(BMI2) X(ADX)  \
-		X(RDRAND) X(RDSEED) X(AVX) X(AVX2) X(F16C) X(FMA) X(VAES) X(VPCLMUL) X(GFNI) X(    \
-			AVXVNNI) X(AVX512F) X(AVX512VL) X(AVX512BW) X(AVX512DQ) X(AVX512CD)        \
-			X(AVX512IFMA) X(AVX512VBMI) X(AVX512VBMI2) X(AVX512VNNI) X(AVX512BITALG)   \
-				X(AVX512VPOPCNT) X(AVX512BF16) X(SYSCALL) X(SEP) X(RDTSCP)         \
-					X(RDPID) X(FSGSBASE) X(XSAVE) X(XSAVEOPT) X(XSAVEC)        \
-						X(XSAVES) X(INVPCID) X(SMAP) X(MONITOR) X(CLFLUSH) \
-							X(CLFLUSHOPT) X(CLWB) X(LAHF64)            \
-								X(PREFETCHW) X(SERIALIZE)          \
-									X(MOVDIRI) X(MOVDIR64B)    \
-										X(UMIP) X(PKU)     \
-											X(LZ)
+	X(CMOV)                                                                                    \
+	X(CX8) X(CX16) X(FPU) X(MMX) X(FXSR) X(SSE) X(SSE2) X(SSE3) X(SSSE3) X(SSE41) X(SSE42) X(  \
+		POPCNT) X(AES) X(PCLMUL) X(SHA) X(MOVBE) X(LZCNT) X(BMI1) X(BMI2) X(ADX) X(RDRAND) \
+		X(RDSEED) X(AVX) X(AVX2) X(F16C) X(FMA) X(VAES) X(VPCLMUL) X(GFNI) X(AVXVNNI) X(   \
+			AVX512F) X(AVX512VL) X(AVX512BW) X(AVX512DQ) X(AVX512CD) X(AVX512IFMA)     \
+			X(AVX512VBMI) X(AVX512VBMI2) X(AVX512VNNI) X(AVX512BITALG) X(              \
+				AVX512VPOPCNT) X(AVX512BF16) X(SYSCALL) X(SEP) X(RDTSCP) X(RDPID)  \
+				X(FSGSBASE) X(XSAVE) X(XSAVEOPT) X(XSAVEC) X(XSAVES) X(INVPCID)    \
+					X(SMAP) X(MONITOR) X(CLFLUSH) X(CLFLUSHOPT) X(CLWB)        \
+						X(LAHF64) X(PREFETCHW) X(SERIALIZE) X(MOVDIRI)     \
+							X(MOVDIR64B) X(UMIP) X(PKU) X(LZ)
 enum insn_feature {
 #define X(f) F_##f,
 	INSN_FEATURES(X)
@@ -215,11 +201,12 @@ enum insn_feature {
 
 struct insn_spec {
 	uint8_t where, size; /* enum insn_where; bytes or enum insn_size */
-	uint8_t fixed;	     /* number of a fixed register */
+	uint8_t fixed; /* number of a fixed register; AT_IMM: 1 for zero-extended; AT_RM: size of
+			* memory where it differs; AT_VSIB: 1 for half an index vector */
 };
 
 struct insn_row {
-	const char *name; /* mnemonic, lower case */
+	const char *name; /* mnemonic, lower case; with bars: one for each operand size 2, 4, 8 */
 	uint8_t map, pfx, op, wl;
 	uint16_t mod;
 	uint8_t feature;
@@ -232,6 +219,8 @@ struct insn_row {
 
 extern const struct insn_row insn_table[];
 extern const unsigned insn_rows;
+/* Which of the operand codes of operands.def an operand is: its letters, as "Ev". */
+const char *insn_operand_code(const struct insn_spec *s);
 
 enum insn_kind {
 	OP_NONE,
@@ -249,7 +238,8 @@ enum insn_kind {
 };
 
 struct insn_op {
-	uint8_t kind, reg;
+	uint8_t kind;
+	uint8_t reg;  /* number; VSIB: size of the index vector in bytes, 16, 32 or 64 */
 	uint8_t size; /* bytes; 0: an address only, or a block whose size the meaning knows */
 	uint8_t wide; /* which immediate: 0 imm, 1 imm2 */
 };
@@ -307,6 +297,11 @@ int insn_decode(const uint8_t *b, unsigned n, unsigned mode, const struct insn_f
 /* Intel syntax, one line, no newline.  @ip is the address of the instruction. */
 struct strbuf;
 void insn_show(const struct insn *i, uint64_t ip, struct strbuf *out);
+
+/* features.c: what the guest's CPUID @leaves make of it.  F_BASE is always there. */
+struct x86_cpuid;
+void insn_features_from_cpuid(const struct x86_cpuid *leaves, unsigned n,
+			      struct insn_features *out);
 
 static inline bool insn_has(const struct insn_features *f, enum insn_feature x)
 {

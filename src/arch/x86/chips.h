@@ -56,6 +56,9 @@ struct x86_pit_channel {
 	uint8_t mode; /* 0 to 5; 0xff: not programmed yet */
 	bool bcd;
 	bool gate;
+	bool null_count; /* a control word came, and no count since: it stands */
+	uint64_t start;	 /* VM time at which it began; in KVM it cannot be set */
+	uint64_t held;	 /* ticks it had come when the gate stopped it */
 };
 
 struct x86_pit {
@@ -83,7 +86,7 @@ extern const struct state_table x86_chips_table;
 void x86_chips_reset(void *chips);
 
 /*
- * The pair of 8259A as pure logic, the slave at input 2 of the master; @p is x86_chips.pic.  Whoever
+ * The pair of 8259A as pure logic, the slave at input 2 of the master; @p is x86_chips.pic. Whoever
  * owns it calls these under its own lock and looks at x86_pic_intr afterwards.
  */
 void x86_pic_reset(struct x86_pic p[2]);

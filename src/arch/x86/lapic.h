@@ -82,9 +82,9 @@ struct lapic_bus {
 struct lapic_config {
 	uint32_t apic_id;
 	bool bsp;
-	bool x2apic;	    /* CPUID.1:ECX[21]; without it bit 10 of IA32_APIC_BASE is reserved */
-	bool tsc_deadline;  /* CPUID.1:ECX[24]; without it the timer has two modes */
-	uint8_t phys_bits;  /* MAXPHYADDR, 32 to 52 */
+	bool x2apic;	   /* CPUID.1:ECX[21]; without it bit 10 of IA32_APIC_BASE is reserved */
+	bool tsc_deadline; /* CPUID.1:ECX[24]; without it the timer has two modes */
+	uint8_t phys_bits; /* MAXPHYADDR, 32 to 52 */
 };
 
 struct lapic {
@@ -107,7 +107,7 @@ struct lapic {
 	/* Written under lock, read by anyone. */
 	_Atomic int pending;	  /* deliverable vector, or -1 */
 	_Atomic uint32_t events;  /* LAPIC_EVENT_ */
-	_Atomic uint64_t address; /* how destinations see it, see lapic_bus.c */
+	_Atomic uint64_t address; /* LAPIC_ADDRESS_ of lapic_impl.h */
 	_Atomic uint8_t ppr;
 	_Atomic uint64_t window;
 	_Atomic bool extint;
@@ -138,9 +138,11 @@ void lapic_init(struct lapic *l, struct lapic_bus *bus, unsigned index,
 		const struct lapic_config *config, const struct lapic_ops *ops, void *arg);
 /* Takes it off the bus; no vCPU runs any more. */
 void lapic_exit(struct lapic *l);
+/* Power-on values of a register page: in xAPIC mode, @boot for the boot processor's. */
+void lapic_reset_regs(uint32_t regs[64], uint32_t apic_id, bool boot);
 /*
- * own: power-on (SDM 3A §11.4.7.1), or @init: what an INIT does, which leaves the id, IA32_APIC_BASE
- * and a latched SIPI alone.
+ * own: power-on (SDM 3A §11.4.7.1), or @init: what an INIT does, which leaves the id,
+ * IA32_APIC_BASE and a latched SIPI alone.
  */
 void lapic_reset(struct lapic *l, bool init);
 
@@ -193,8 +195,8 @@ static inline uint32_t lapic_events(struct lapic *l)
 	return atomic_load_explicit(&l->events, memory_order_acquire);
 }
 /*
- * own: takes all latched NMI, INIT and SIPI.  INIT comes first; a SIPI (*@sipi: its vector) is for a
- * vCPU that waits for one after that, and for nobody else.
+ * own: takes all latched NMI, INIT and SIPI.  INIT comes first; a SIPI (*@sipi: its vector) is for
+ * a vCPU that waits for one after that, and for nobody else.
  */
 uint32_t lapic_take_events(struct lapic *l, uint8_t *sipi);
 
@@ -218,12 +220,5 @@ void lapic_nmi(struct lapic *l);
 void lapic_timer_expired(struct lapic *l);
 /* own: the TSC was set or VM time has jumped: what ops->tsc_when says has changed. */
 void lapic_tsc_moved(struct lapic *l);
-
-/* Between lapic.c and lapic_bus.c: takes a message.  False: not for it in its present state. */
-bool lapic_accept(struct lapic *l, const struct lapic_msg *m);
-/* LINT0 rose. */
-void lapic_lint0(struct lapic *l);
-/* Does @l have @vector requested or in service, and look for that (SVR bit 9 clear)? */
-bool lapic_is_focus(struct lapic *l, uint8_t vector);
 
 #endif
