@@ -212,6 +212,7 @@ void mmu_forget(struct bt_cpu *c)
 {
 	struct bt_mmu *m = c->mmu;
 
+	m->flushed = atomic_load(&c->bvm->code->flushes);
 	m->win[0].len = m->win[1].len = 0;
 	for (unsigned i = 0; i < MMU_SPACES; i++)
 		space_flush(c, i, true);
@@ -465,7 +466,7 @@ void mmu_mode_changed(struct bt_cpu *c)
 
 void mmu_attend(struct bt_cpu *c, uint32_t bits)
 {
-	if (bits & BT_ATTN_FLUSH)
+	if ((bits & BT_ATTN_FLUSH) || c->mmu->flushed != atomic_load(&c->bvm->code->flushes))
 		mmu_forget(c);
 	if (bits & BT_ATTN_CODE)
 		code_serve(c);
