@@ -66,11 +66,13 @@ struct kvm_slot {
 /* Jobs for later, see later.c. */
 struct kvm_later {
 	pthread_mutex_t lock; /* leaf */
-	pthread_cond_t idle;
+	pthread_cond_t cond;
 	struct kvm_job *jobs; /* still to be done, in order */
 	pthread_t thread;
 	bool started; /* there is a thread to join */
-	bool busy;    /* it has not yet seen the list empty */
+	bool alive;   /* it will look at the list again */
+	bool busy;    /* a job that is not on the list any more is being done */
+	bool closing; /* what is on the list is all there will be */
 };
 
 struct kvm_vm {
@@ -172,7 +174,7 @@ int kvm_later(struct kvm_vm *kvm, void (*fn)(struct kvm_vm *kvm, const void *arg
 	      size_t len, struct err *e) MUST_CHECK;
 /* Returns when all jobs that were put on the list before are done. */
 void kvm_later_wait(struct kvm_vm *kvm);
-/* Waits for them and ends it; nobody may have another job. */
+/* Waits for them and ends the thread; nobody may have another job. */
 void kvm_later_exit(struct kvm_vm *kvm);
 
 /* slots.c */
@@ -225,6 +227,11 @@ bool kvm_report_start(struct accel_report *r, int *node);
 
 /* Of the architecture's folder. */
 
+/*
+ * The node is open: begins what takes long and needs no VM.  What fails here is tried again when it
+ * is needed.  kvm_arch_vm_exit follows in any case.
+ */
+int kvm_arch_prepare(struct kvm_vm *kvm, struct err *e) MUST_CHECK;
 /* What KVM_CREATE_VM is to be given. */
 int kvm_arch_vm_type(struct kvm_vm *kvm, unsigned long *type, struct err *e) MUST_CHECK;
 int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e) MUST_CHECK;

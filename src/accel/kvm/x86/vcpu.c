@@ -47,16 +47,26 @@ static int enable_events(struct kvm_arch *a, struct err *e)
 	return rc;
 }
 
-int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e)
+int kvm_arch_prepare(struct kvm_vm *kvm, struct err *e)
 {
 	struct kvm_arch *a = sys_alloc(sizeof(*a));
-	uint64_t identity = KVM_X86_IDENTITY_MAP;
-	int rc;
 
 	if (!a)
 		return err_nomem(e, sizeof(*a), "a KVM VM");
 	kvm->arch = a;
 	a->kvm = kvm;
+	a->reinject_timer.fd = -1;
+	pthread_mutex_init(&a->cpuid_lock, NULL);
+	kvm_x86_cpuid_prepare(kvm);
+	return 0;
+}
+
+int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e)
+{
+	struct kvm_arch *a = kvm->arch;
+	uint64_t identity = KVM_X86_IDENTITY_MAP;
+	int rc;
+
 	rc = check_needed(kvm->fd, e);
 	if (rc)
 		return rc;
@@ -82,6 +92,7 @@ void kvm_arch_vm_exit(struct kvm_vm *kvm)
 	if (!a)
 		return;
 	kvm_x86_irqchip_exit(a);
+	pthread_mutex_destroy(&a->cpuid_lock);
 	free(a->host_cpuid);
 	free(a->msr);
 	free(a);

@@ -39,7 +39,8 @@ struct kvm_arch {
 	bool sregs2, payload, triple_fault;
 	bool lapic; /* in the kernel */
 
-	/* What the host supports, fetched once; under kvm->lock until the vCPUs run. */
+	/* What the host supports, fetched once; written under the lock, a leaf. */
+	pthread_mutex_t cpuid_lock;
 	struct kvm_x86_cpuid *host_cpuid;
 
 	/* MSRs that can be got and set, ascending, with their power-on values (msrs.c). */
@@ -50,6 +51,7 @@ struct kvm_arch {
 	enum irqchip_mode mode;
 	struct irqchip chip;
 	bool chip_ready;
+	struct loop_fd reinject_timer;
 	/* Under chip.lock. */
 	struct x86_ioapic ioapic;	  /* split only */
 	uint64_t routed[X86_IOAPIC_PINS]; /* split: the entries KVM's routes were made from */
@@ -58,6 +60,8 @@ struct kvm_arch {
 };
 
 /* cpuid.c */
+/* Has the host's CPUID fetched while the VM is being made. */
+void kvm_x86_cpuid_prepare(struct kvm_vm *kvm);
 int kvm_x86_set_cpuid(struct kvm_vcpu *kv, struct err *e) MUST_CHECK;
 /* KVM_GET_SUPPORTED_CPUID of @node into fresh memory; the caller frees. */
 int kvm_x86_supported_cpuid(int node, struct kvm_x86_cpuid **out, struct err *e) MUST_CHECK;
