@@ -52,6 +52,7 @@ struct kvm_vcpu {
 	bool held; /* not started, and no interrupt chip to start it */
 	bool ran;
 	unsigned long id;
+	uint32_t tsc_khz; /* x86: as KVM made it; 0: not known */
 	struct kvm_dirty_gfn *ring;
 	uint32_t ring_next; /* under kvm->lock */
 };
@@ -227,11 +228,6 @@ bool kvm_report_start(struct accel_report *r, int *node);
 
 /* Of the architecture's folder. */
 
-/*
- * The node is open: begins what takes long and needs no VM.  What fails here is tried again when it
- * is needed.  kvm_arch_vm_exit follows in any case.
- */
-int kvm_arch_prepare(struct kvm_vm *kvm, struct err *e) MUST_CHECK;
 /* What KVM_CREATE_VM is to be given. */
 int kvm_arch_vm_type(struct kvm_vm *kvm, unsigned long *type, struct err *e) MUST_CHECK;
 int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e) MUST_CHECK;

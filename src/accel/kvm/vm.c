@@ -164,8 +164,6 @@ static int init_parts(struct kvm_vm *kvm, struct err *e)
 	if (kvm->node < 0)
 		return kvm->node;
 	rc = kvm_check_caps(kvm->node, e);
-	if (!rc)
-		rc = kvm_arch_prepare(kvm, e);
 	if (rc)
 		return rc;
 	rc = KVM_CALL_VAL(kvm->node, KVM_GET_VCPU_MMAP_SIZE, 0, e);

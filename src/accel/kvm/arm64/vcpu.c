@@ -56,13 +56,6 @@ static uint32_t timer_hz(void)
 	return (uint32_t)hz;
 }
 
-int kvm_arch_prepare(struct kvm_vm *kvm, struct err *e)
-{
-	(void)kvm;
-	(void)e;
-	return 0;
-}
-
 int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e)
 {
 	struct kvm_arch *a = sys_alloc(sizeof(*a));

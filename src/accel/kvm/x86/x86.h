@@ -39,10 +39,6 @@ struct kvm_arch {
 	bool sregs2, payload, triple_fault;
 	bool lapic; /* in the kernel */
 
-	/* What the host supports, fetched once; written under the lock, a leaf. */
-	pthread_mutex_t cpuid_lock;
-	struct kvm_x86_cpuid *host_cpuid;
-
 	/* MSRs that can be got and set, ascending, with their power-on values (msrs.c). */
 	struct x86_msr *msr;
 	unsigned n_msrs;
@@ -60,8 +56,8 @@ struct kvm_arch {
 };
 
 /* cpuid.c */
-/* Has the host's CPUID fetched while the VM is being made. */
-void kvm_x86_cpuid_prepare(struct kvm_vm *kvm);
+/* The accelerator's warm_up: has KVM_NODE's CPUID fetched on a thread of its own. */
+void kvm_x86_cpuid_warm_up(void);
 int kvm_x86_set_cpuid(struct kvm_vcpu *kv, struct err *e) MUST_CHECK;
 /* KVM_GET_SUPPORTED_CPUID of @node into fresh memory; the caller frees. */
 int kvm_x86_supported_cpuid(int node, struct kvm_x86_cpuid **out, struct err *e) MUST_CHECK;
@@ -76,6 +72,8 @@ int kvm_x86_msrs_put(struct kvm_vcpu *kv, const struct x86_vcpu *s, bool fresh,
 int kvm_x86_deadline_put(struct kvm_vcpu *kv, struct x86_vcpu *s, struct err *e) MUST_CHECK;
 
 /* state.c */
+/* 0: KVM does not say. */
+uint32_t kvm_x86_tsc_khz(const struct kvm_vcpu *kv);
 int kvm_x86_state_get(struct vcpu *v, struct err *e) MUST_CHECK;
 int kvm_x86_state_put(struct vcpu *v, struct err *e) MUST_CHECK;
 int kvm_x86_state_peek(struct vcpu *v, struct err *e) MUST_CHECK;
