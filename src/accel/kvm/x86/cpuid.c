@@ -42,17 +42,16 @@ static struct {
 
 static void *fetch_host_cpuid(void *arg)
 {
-	int node;
+	int node = sys_open(KVM_NODE, O_RDWR | O_CLOEXEC, 0);
 
 	(void)arg;
 	pthread_mutex_lock(&host.lock);
-	node = sys_open(KVM_NODE, O_RDWR | O_CLOEXEC, 0);
 	/* Whoever needs it and does not find it tries again, and says why. */
-	if (node >= 0) {
+	if (node >= 0 && !host.cpuid)
 		(void)!kvm_x86_supported_cpuid(node, &host.cpuid, NULL);
-		close(node);
-	}
 	pthread_mutex_unlock(&host.lock);
+	if (node >= 0)
+		close(node);
 	return NULL;
 }
 
