@@ -50,7 +50,7 @@ static int try_row(unsigned n, insn_exec *exec, unsigned *wrong)
 	at = place(s->mem ? s->mem : 1, s->align);
 	c->gpr[X86_RBX] = RIG_DATA + at - (uint64_t)(int64_t)g.disp;
 	native.gpr[X86_RBX] = (uintptr_t)native.data + at - (uint64_t)(int64_t)g.disp;
-	vector = TRY(i.exec(c, &i));
+	vector = rig_run(&i);
 	sig = rig_host(g.b, g.n);
 	what = vector != RIG_OK || sig ? "an exception" : rig_differs(FL_ALL);
 	if (what) {
@@ -107,7 +107,7 @@ static int try_unmasked(unsigned n, unsigned *wrong, unsigned *trapped)
 	rig_fill((uint32_t)rnd() & 0xffff);
 	c->gpr[X86_RBX] = RIG_DATA;
 	native.gpr[X86_RBX] = (uintptr_t)native.data;
-	vector = TRY(i.exec(c, &i));
+	vector = rig_run(&i);
 	sig = rig_host(g.b, g.n);
 	if ((vector == X86_XM) != (sig == SIGFPE) || (vector != X86_XM && vector != RIG_OK)) {
 		what = "an exception";
