@@ -109,6 +109,12 @@ static inline void rnd_bytes(void *p, size_t n)
 	}
 }
 
+static int rig_slot_set(struct vm *vm, const struct as_map *m, bool remove, bool log, struct err *e)
+{
+	(void)vm;
+	return mmu_slot_set(&rig.bvm, m, remove, log, e);
+}
+
 /* Executes @i with exceptions caught: the vector, or RIG_OK. */
 static __attribute__((noinline)) unsigned rig_run(const struct insn *i)
 {
@@ -122,10 +128,23 @@ static __attribute__((noinline)) unsigned rig_run(const struct insn *i)
 	return RIG_OK;
 }
 
-static int rig_slot_set(struct vm *vm, const struct as_map *m, bool remove, bool log, struct err *e)
+/* The test framework puts its own handler of SIGFPE in front of each test. */
+static void rig_sigfpe(void)
 {
-	(void)vm;
-	return mmu_slot_set(&rig.bvm, m, remove, log, e);
+	static const uint8_t addps[] = {0x0f, 0x58, 0xc0};
+	static struct sigaction ours;
+	static bool known;
+	struct insn i;
+
+	if (!known) { /* the first instruction that may trap installs it */
+		assert_int_equal(insn_decode(addps, 3, 8, &rig.c->features, &i), INSN_OK);
+		rig.c->ext.mxcsr = 0;
+		assert_int_equal(rig_run(&i), RIG_OK);
+		rig.c->ext.mxcsr = 0x1f80;
+		sigaction(SIGFPE, NULL, &ours);
+		known = true;
+	}
+	sigaction(SIGFPE, &ours, NULL);
 }
 
 /* The first 2 MiB as they are, RIG_DATA + RIG_BYTES not there; tables at 3 MiB. */
@@ -220,6 +239,7 @@ static struct bt_cpu *rig_new(void)
 	ext_reset(c);
 	rig_paging(c);
 	rig_native();
+	rig_sigfpe();
 	return c;
 }
 
