@@ -82,7 +82,9 @@ ALL_LDFLAGS = $(LDFLAGS_BASE) $(LDFLAGS)
 # architecture below accel/ talk to the host CPU and are built only there.
 SRCS := $(sort $(shell find src -name '*.c'))
 SRCS := $(filter-out $(foreach a,$(filter-out $(ARCH),x86 arm64),src/accel/kvm/$(a)/%),$(SRCS))
-SRCS := $(if $(filter x86,$(ARCH)),$(SRCS),$(filter-out src/accel/bt/%,$(SRCS)))
+# The software CPU is for x86 hosts; elsewhere one file says so.
+SRCS := $(if $(filter x86,$(ARCH)),$(filter-out src/accel/bt/arm64/%,$(SRCS)),$(filter-out \
+	$(filter-out src/accel/bt/arm64/%,$(filter src/accel/bt/%,$(SRCS))),$(SRCS)))
 OBJS := $(SRCS:%.c=$(O)/%.o)
 LIB_OBJS := $(filter-out $(O)/src/cli/main.o,$(OBJS))
 LIB := $(O)/liblodge.a

@@ -11,7 +11,7 @@ _lodge() {
 	case ${COMP_WORDS[1]} in
 	run) _lodge_run ;;
 	info) _lodge_info ;;
-	help) COMPREPLY=($(compgen -W "run info help version boot serial keys exit config accel devices machines trace" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "run info help version boot serial keys exit config accel cpu devices machines trace" -- "$cur")) ;;
 	esac
 }
 
@@ -47,7 +47,7 @@ _lodge_run() {
 	--numa)
 		return ;;
 	--irqchip)
-		COMPREPLY=($(compgen -W "kernel split" -- "$cur"))
+		COMPREPLY=($(compgen -W "kernel split user" -- "$cur"))
 		return ;;
 	--gic)
 		COMPREPLY=($(compgen -W "auto 2 3" -- "$cur"))
@@ -60,6 +60,8 @@ _lodge_run() {
 	--device)
 		return ;;
 	--name)
+		return ;;
+	--cpu)
 		return ;;
 	--cpu-pin)
 		return ;;
@@ -83,7 +85,7 @@ _lodge_run() {
 		return ;;
 	esac
 	if [[ $cur == -* ]]; then
-		COMPREPLY=($(compgen -W "--kernel --initrd --append --boot --kaslr --raw --accel --machine --cpus --memory --memory-backing --numa --irqchip --gic --acpi --dtb --serial --device --name --cpu-pin --no-reboot --timeout --watch --script --trace --trace-file --stats --verbose --quiet --config --dump-config --help" -- "$cur"))
+		COMPREPLY=($(compgen -W "--kernel --initrd --append --boot --kaslr --raw --accel --machine --cpus --memory --memory-backing --numa --irqchip --hpet --gic --acpi --dtb --serial --device --name --cpu --cpu-pin --no-reboot --timeout --watch --script --trace --trace-file --stats --verbose --quiet --config --dump-config --help" -- "$cur"))
 	else
 		COMPREPLY=($(compgen -f -- "$cur"))
 	fi

@@ -36,6 +36,15 @@ $(BOOT_PLACE): %: %.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
 
+# The comparison of instructions with the host's CPU: x86 hosts only.
+INSN_SRCS := $(if $(filter x86,$(ARCH)),$(sort $(wildcard tests/insn/*.c)))
+INSN_DIFF := $(if $(INSN_SRCS),$(O)/tests/insn/diff)
+INSN_DIFF_OBJS := $(addprefix $(O)/tests/insn/,diff.o gen.o native.o rig.o)
+
+$(O)/tests/insn/diff: $(INSN_DIFF_OBJS) $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(INSN_DIFF_OBJS) $(LIB) $(LDLIBS)
+
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*.c))
@@ -55,7 +64,7 @@ FUZZ_DIR := build/$(HOST_ARCH)-fuzz-clang
 OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
-unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(if $(CROSS),$(O)/run)
+unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) $(if $(CROSS),$(O)/run)
 	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
 	@:
@@ -107,4 +116,4 @@ golden: $(O)/lodge
 
 .SECONDARY:
 -include $(O)/tests/device/scripts.d
--include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS))
+-include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS) $(INSN_SRCS))

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arch/x86/cpu_model.h"
 #include "base/sys.h"
 #include "boot/kernel.h"
 #include "chardev/chardev.h"
@@ -74,13 +75,14 @@ static bool flag_on(const char *value)
 		return 0;                                                       \
 	}
 
-static const char *const accel_words[] = {"auto", "kvm", "script", NULL};
+static const char *const accel_words[] = {"auto", "kvm", "bt", "script", NULL};
 static const char *const backing_words[] = {"anon", "memfd", "hugetlb", NULL};
-static const char *const irqchip_words[] = {"kernel", "split", NULL};
+static const char *const irqchip_words[] = {"kernel", "split", "user", NULL};
 static const char *const gic_words[] = {"auto", "2", "3", NULL};
 static const char *const boot_words[] = {"auto", "pvh", "linux", "setup", NULL};
 _Static_assert(RAM_ANON == 0 && RAM_MEMFD == 1 && RAM_HUGETLB == 2, "order of backing_words");
-_Static_assert(IRQCHIP_KERNEL == 0 && IRQCHIP_SPLIT == 1, "order of irqchip_words");
+_Static_assert(IRQCHIP_KERNEL == 0 && IRQCHIP_SPLIT == 1 && IRQCHIP_USER == 2,
+	       "order of irqchip_words");
 _Static_assert(BOOT_AUTO == 0 && BOOT_PVH == 1 && BOOT_LINUX == 2 && BOOT_SETUP == 3,
 	       "order of boot_words");
 
@@ -94,6 +96,7 @@ SET_STRING(config, config)
 SET_STRING(trace_file, trace_file)
 SET_FLAG(kaslr, m.kaslr)
 SET_FLAG(acpi, m.acpi)
+SET_FLAG(hpet, m.hpet)
 SET_FLAG(no_reboot, run.no_reboot)
 SET_FLAG(verbose, verbose)
 SET_FLAG(quiet, quiet)
@@ -110,6 +113,14 @@ static int set_gic(void *target, const char *value, struct err *e)
 	(void)e;
 	rc->m.gic_version = strcmp(value, "auto") ? (unsigned)(value[0] - '0') : 0;
 	return 0;
+}
+
+static int set_cpu(void *target, const char *value, struct err *e)
+{
+	struct run_config *rc = target;
+
+	rc->m.cpu_model = value;
+	return x86_cpu_model_check(value, e);
 }
 
 /* "auto" leaves m.accel NULL: cli/run.c chooses when everything else is known to be right. */
@@ -335,7 +346,7 @@ static const struct opt opts[] = {
 	 "A flat binary instead of a kernel, loaded and entered in real mode at ADDR (0x7c00).",
 	 NULL, set_raw},
 	{"accel", 0, "NAME[,key=value...]", "auto", OPT_KEYS, MACHINE,
-	 "What executes the guest: kvm, script (no guest code: see --script), or auto, which tries "
+	 "What executes the guest: kvm, bt (a CPU in software), script (no guest code: see --script), or auto, which tries "
 	 "what this host can run, and says what it chose and why; \"lodge help accel\" lists keys.",
 	 accel_words, set_accel},
 	{"machine", 0, "NAME", "auto", 0, MACHINE,
@@ -354,9 +365,11 @@ static const struct opt opts[] = {
 	{"numa", 0, "N", "1", 0, MACHINE, "Divides memory and vCPUs evenly among N NUMA nodes.",
 	 NULL, set_numa},
 	{"irqchip", 0, "WHERE", "kernel", 0, MACHINE,
-	 "Interrupt chips: all in the host kernel, or split: local APICs there and the rest in "
-	 "Lodge.",
+	 "Interrupt chips: all in the host kernel; split: local APICs there and the rest in "
+	 "Lodge; user: all in Lodge, which KVM cannot do.",
 	 irqchip_words, set_irqchip},
+	{"hpet", 0, NULL, "off", 0, MACHINE, "x86-64: adds high precision event timers (HPET).",
+	 NULL, set_hpet},
 	{"gic", 0, "VERSION", "auto", 0, MACHINE,
 	 "arm64: the interrupt controller: 2, 3, or the best that the host has.", gic_words,
 	 set_gic},
@@ -373,6 +386,11 @@ static const struct opt opts[] = {
 	{"device", 0, "CLASS[,key=value...]", NULL, OPT_REPEAT, MACHINE,
 	 "Adds a device; \"lodge help devices\" lists classes and keys.", NULL, set_device},
 	{"name", 0, "NAME", "lodge", 0, MACHINE, "Names the VM and its threads.", NULL, set_name},
+	{"cpu", 0, "MODEL[,+NAME][,-NAME]", "host", 0, MACHINE,
+	 "Which features of the processor the guest is shown: host (all that there are), or a "
+	 "level "
+	 "of the x86-64 psABI (v1 to v4), and features by name; \"lodge help cpu\" lists them.",
+	 NULL, set_cpu},
 	{"cpu-pin", 0, "LIST", NULL, 0, MACHINE,
 	 "Pins vCPUs to host CPUs: 0-3,8 confines all of them to these CPUs, 0=2,1=3-4 says it for "
 	 "each vCPU.",

@@ -83,6 +83,7 @@ static const struct topic_line config_lines[] = {
 
 static const struct topic_line accel_lines[] = {
 	{LINE_TERM, "kvm", "the host's Linux kernel runs the guest on the host's CPUs"},
+	{LINE_TERM, "bt", "a CPU in software, x86-64 on x86-64; needs nothing of the host"},
 	{LINE_TERM, "script",
 	 "no guest code runs; a text file or socket (--script) drives ports and memory: for tests"},
 	{LINE_TERM, "auto",
@@ -96,6 +97,29 @@ static const struct topic_line accel_lines[] = {
 	{LINE_END, NULL, NULL},
 };
 
+static const struct topic_line cpu_lines[] = {
+	{LINE_TEXT,
+	 "What the guest is shown of the processor: a base, then features to add (+NAME) or to "
+	 "hide "
+	 "(-NAME), in this order, with commas. Names are those of Linux's /proc/cpuinfo. What "
+	 "needs "
+	 "a hidden feature is hidden with it.",
+	 NULL},
+	{LINE_TERM, "host", "all that host and accelerator have"},
+	{LINE_TERM, "v1 v2 v3 v4",
+	 "levels of the x86-64 psABI: v2 has SSE4.2, v3 AVX2, v4 AVX-512; instructions for "
+	 "programs "
+	 "beyond the level are hidden, what only kernels see stays"},
+	{LINE_TEXT,
+	 "The software CPU hides smap, umip and la57 unless they are asked for: they only cost "
+	 "time "
+	 "there.",
+	 NULL},
+	{LINE_EXAMPLE, "lodge run --cpu v3 vmlinuz", NULL},
+	{LINE_EXAMPLE, "lodge run --cpu host,-avx512f vmlinuz", NULL},
+	{LINE_END, NULL, NULL},
+};
+
 const struct topic topic_list[] = {
 	{"boot", "What can be booted", boot_lines},
 	{"serial", "Serial ports", serial_lines},
@@ -103,5 +127,6 @@ const struct topic topic_list[] = {
 	{"exit", "Exit codes", exit_lines},
 	{"config", "Configuration files", config_lines},
 	{"accel", "Accelerators", accel_lines},
+	{"cpu", "What a guest is shown of the processor", cpu_lines},
 	{NULL, NULL, NULL},
 };

@@ -392,6 +392,16 @@ int as_iov(struct as *as, gpa_t pa, uint64_t n, bool write, struct iovec *iov, i
 	return k;
 }
 
+bool as_map_at(struct as *as, gpa_t pa, struct as_map *out)
+{
+	bool hit;
+	const struct as_map *m = view_find(view_get(as), pa, &hit);
+
+	if (hit)
+		*out = *m;
+	return hit;
+}
+
 bool as_is_ram(struct as *as, gpa_t pa, uint64_t n)
 {
 	const struct flatview *v = view_get(as);

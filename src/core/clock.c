@@ -26,10 +26,28 @@ static uint64_t now_locked(const struct clock *c)
 
 uint64_t clock_now(struct clock *c)
 {
-	pthread_mutex_lock(&c->lock);
-	uint64_t now = now_locked(c);
-	pthread_mutex_unlock(&c->lock);
+	uint32_t seq;
+	uint64_t now;
+
+	do {
+		seq = atomic_load_explicit(&c->seq, memory_order_acquire);
+		now = atomic_load_explicit(&c->running, memory_order_relaxed) && !c->manual
+			      ? sys_now_ns() + atomic_load_explicit(&c->offset, memory_order_relaxed)
+			      : atomic_load_explicit(&c->stopped_at, memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+	} while (UNLIKELY(seq & 1 || seq != atomic_load_explicit(&c->seq, memory_order_relaxed)));
 	return now;
+}
+
+/* Around a change of what now is made of; the lock is held. */
+static void change_begin(struct clock *c)
+{
+	atomic_fetch_add(&c->seq, 1);
+}
+
+static void change_end(struct clock *c)
+{
+	atomic_fetch_add(&c->seq, 1);
 }
 
 /* Sets the timerfd for the earliest timer. */
@@ -129,8 +147,10 @@ void clock_start(struct clock *c)
 {
 	pthread_mutex_lock(&c->lock);
 	if (!c->running) {
+		change_begin(c);
 		c->offset = c->stopped_at - sys_now_ns();
 		c->running = true;
+		change_end(c);
 		rearm_locked(c);
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -140,8 +160,10 @@ void clock_stop(struct clock *c)
 {
 	pthread_mutex_lock(&c->lock);
 	if (c->running) {
+		change_begin(c);
 		c->stopped_at = now_locked(c);
 		c->running = false;
+		change_end(c);
 		rearm_locked(c);
 	}
 	pthread_mutex_unlock(&c->lock);

@@ -14,6 +14,7 @@
 #define LODGE_CORE_CLOCK_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/loop.h"
 #include "base/timerq.h"
@@ -28,9 +29,14 @@ struct clock {
 	struct vm *vm;
 	pthread_mutex_t lock;
 	bool manual;
-	bool running;
-	uint64_t offset;     /* VM time = host time + offset while running, modulo 2^64 */
-	uint64_t stopped_at; /* VM time while not running */
+	/*
+	 * What VM time is, written under the lock and read without it: a vCPU in software asks very
+	 * often.  @seq is odd while it changes.
+	 */
+	_Atomic uint32_t seq;
+	_Atomic bool running;
+	_Atomic uint64_t offset;     /* VM time = host time + offset while running, mod 2^64 */
+	_Atomic uint64_t stopped_at; /* VM time while not running */
 	struct timerq queue;
 	struct loop_fd tfd; /* timerfd for the earliest timer */
 };
@@ -44,7 +50,7 @@ struct timer {
 int clock_init(struct clock *c, struct vm *vm, struct loop *l, bool manual,
 	       struct err *e) MUST_CHECK;
 void clock_exit(struct clock *c);
-/* VM time in ns.  Any thread. */
+/* VM time in ns.  Any thread; takes no lock. */
 uint64_t clock_now(struct clock *c);
 /* Starts and stops VM time (pause, resume). */
 void clock_start(struct clock *c);

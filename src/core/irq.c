@@ -14,6 +14,7 @@ int irqchip_init(struct irqchip *c, struct vm *vm, const struct irqchip_ops *ops
 	c->vm = vm;
 	c->ops = ops;
 	memset(c->asserted, 0, sizeof(c->asserted));
+	memset(c->muted, 0, sizeof(c->muted));
 	memset(c->sources, 0, sizeof(c->sources));
 	return -pthread_mutex_init(&c->lock, NULL);
 }
@@ -34,6 +35,22 @@ int irq_connect(struct irqchip *c, unsigned pin, struct irq *out, struct err *e)
 	return 0;
 }
 
+static bool level_of(const struct irqchip *c, unsigned pin)
+{
+	return c->asserted[pin] & ~c->muted[pin];
+}
+
+/* Tells the chip if the pin's level is no longer @old.  Lock held. */
+static void pin_update(struct irqchip *c, unsigned pin, bool old)
+{
+	bool now = level_of(c, pin);
+
+	if (old == now)
+		return;
+	TRACE(irq_set, "gsi %u %s", pin, now ? "high" : "low");
+	c->ops->set(c, pin, now);
+}
+
 /*
  * The lock spans the decision and the call, so that two sources that change at the same time cannot
  * reach the chip in the wrong order and leave the pin low while one asserts it.
@@ -46,12 +63,22 @@ void irq_set(struct irq irq, bool level)
 	if (!c)
 		return;
 	pthread_mutex_lock(&c->lock);
-	uint64_t old = c->asserted[irq.pin], now = level ? old | bit : old & ~bit;
-	c->asserted[irq.pin] = now;
-	if (!old != !now) {
-		TRACE(irq_set, "gsi %u %s", irq.pin, level ? "high" : "low");
-		c->ops->set(c, irq.pin, level);
-	}
+	bool old = level_of(c, irq.pin);
+	c->asserted[irq.pin] = level ? c->asserted[irq.pin] | bit : c->asserted[irq.pin] & ~bit;
+	pin_update(c, irq.pin, old);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void irq_own(struct irq irq, bool own)
+{
+	struct irqchip *c = irq.chip;
+
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	bool old = level_of(c, irq.pin);
+	c->muted[irq.pin] = own ? ~(UINT64_C(1) << irq.source) : 0;
+	pin_update(c, irq.pin, old);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -64,10 +91,11 @@ void msi_send(struct irqchip *c, const struct msi *m)
 void irqchip_reset(struct irqchip *c)
 {
 	pthread_mutex_lock(&c->lock);
-	for (unsigned pin = 0; pin < IRQ_PINS; pin++)
-		if (c->asserted[pin]) {
-			c->asserted[pin] = 0;
-			c->ops->set(c, pin, false);
-		}
+	for (unsigned pin = 0; pin < IRQ_PINS; pin++) {
+		bool old = level_of(c, pin);
+
+		c->asserted[pin] = 0;
+		pin_update(c, pin, old);
+	}
 	pthread_mutex_unlock(&c->lock);
 }

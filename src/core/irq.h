@@ -50,6 +50,7 @@ struct irqchip {
 	unsigned pins;		     /* GSIs 0 to pins - 1 exist; 1 to IRQ_PINS */
 	pthread_mutex_t lock;	     /* leaf */
 	uint64_t asserted[IRQ_PINS]; /* by pin: sources that assert it */
+	uint64_t muted[IRQ_PINS];    /* by pin: sources that do not count, see irq_own */
 	uint8_t sources[IRQ_PINS];   /* by pin: how many were connected */
 };
 
@@ -71,6 +72,11 @@ static inline void irq_pulse(struct irq irq)
 	irq_set(irq, true);
 	irq_set(irq, false);
 }
+/*
+ * The pin is this source's alone (@own), or everybody's again: what the others say is remembered
+ * and does not count meanwhile.  One owner a pin.  As irq_set.
+ */
+void irq_own(struct irq irq, bool own);
 void msi_send(struct irqchip *c, const struct msi *m);
 
 /* All pins low, as after power-on.  World stopped. */

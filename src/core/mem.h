@@ -54,6 +54,13 @@ struct ram {
 	bool rom;	    /* the guest reads it and cannot write it */
 	_Atomic bool logging;
 	_Atomic uint64_t *dirty; /* one bit a GUEST_PAGE: written by Lodge itself while logging */
+	/*
+	 * The accelerator's, or NULL: called by ram_mark_dirty, so after DMA and loaders wrote
+	 * [off, off+n) and when as_iov gave it out for writing.  Any thread, perhaps with a
+	 * device's lock held: it takes leaf locks only.  Set before the block is mapped.
+	 */
+	void (*written)(struct ram *r, uint64_t off, uint64_t n);
+	void *written_arg;
 	struct ram *next;
 };
 
@@ -61,8 +68,10 @@ int ram_new(struct vm *vm, const char *name, uint64_t size, enum ram_backing bac
 	    struct ram **out, struct err *e) MUST_CHECK;
 /* Unmaps and frees; the block must be in no address space.  NULL does nothing. */
 void ram_free(struct ram *r);
-/* Marks [off, off+n) of @r as written by Lodge.  Any thread; does nothing when not logging. */
+/* Marks [off, off+n) of @r as written by Lodge and tells the accelerator.  Any thread. */
 void ram_mark_dirty(struct ram *r, uint64_t off, uint64_t n);
+/* Only the dirty log's part of it, for accelerators; does nothing when not logging. */
+void ram_log_dirty(struct ram *r, uint64_t off, uint64_t n);
 
 enum as_kind { AS_MEMORY, AS_PORTS };
 
@@ -137,6 +146,9 @@ enum io_result as_load(struct as *as, gpa_t pa, const void *src, uint64_t n);
  * device that asked is not quiesced.
  */
 int as_iov(struct as *as, gpa_t pa, uint64_t n, bool write, struct iovec *iov, int max);
+
+/* The map that covers @pa now, or false.  For accelerators, which hear of changes by slot_set. */
+bool as_map_at(struct as *as, gpa_t pa, struct as_map *out);
 
 /* True if all of [pa, pa+n) is RAM (or ROM). */
 bool as_is_ram(struct as *as, gpa_t pa, uint64_t n);

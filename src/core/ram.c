@@ -135,11 +135,18 @@ void ram_free(struct ram *r)
 	free(r);
 }
 
-void ram_mark_dirty(struct ram *r, uint64_t off, uint64_t n)
+void ram_log_dirty(struct ram *r, uint64_t off, uint64_t n)
 {
 	if (!atomic_load_explicit(&r->logging, memory_order_relaxed) || !n)
 		return;
 	for (uint64_t page = off / GUEST_PAGE; page <= (off + n - 1) / GUEST_PAGE; page++)
 		atomic_fetch_or_explicit(&r->dirty[page / 64], UINT64_C(1) << (page % 64),
 					 memory_order_release);
+}
+
+void ram_mark_dirty(struct ram *r, uint64_t off, uint64_t n)
+{
+	ram_log_dirty(r, off, n);
+	if (r->written && n)
+		r->written(r, off, n);
 }

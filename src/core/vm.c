@@ -85,6 +85,7 @@ static int vm_init_parts(struct vm *vm, const struct vm_options *o, struct err *
 		return err_nomem(e, o->n_vcpus * sizeof(*vm->vcpus), "vCPUs");
 	vm->n_vcpus = o->n_vcpus;
 	vm->accel_arg = o->accel_arg;
+	vm->cpu_model = o->cpu_model;
 	vm->arch_config = o->arch_config;
 	vm->topology = o->topology;
 	if (!vm->topology.sockets)

@@ -80,6 +80,7 @@ struct vm {
 	unsigned n_vcpus;
 	struct vm_topology topology;
 	const char *accel_arg;	 /* see struct vm_options */
+	const char *cpu_model;	 /* see struct vm_options */
 	const void *arch_config; /* see struct vm_options */
 
 	pthread_mutex_t lock; /* phase, parking, requests */
@@ -119,6 +120,8 @@ struct vm_options {
 	 * NULL.
 	 */
 	const char *accel_arg;
+	/* Which features of the CPU the guest is shown (arch/x86/cpu_model.h); borrowed, or NULL. */
+	const char *cpu_model;
 };
 
 /* NEW.  The accelerator's VM exists; no memory, no chips, no vCPUs yet. */

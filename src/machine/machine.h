@@ -26,6 +26,7 @@ struct machine_config {
 	enum ram_backing backing;
 	unsigned numa_nodes; /* 0 or 1: no NUMA */
 	enum irqchip_mode irqchip;
+	bool hpet; /* x86 */
 	const char *kernel;
 	const char *raw; /* flat real-mode binary */
 	uint64_t raw_addr;
@@ -42,6 +43,7 @@ struct machine_config {
 	unsigned n_devices;
 	const char *cpu_pin; /* "0-3,5", or "0=2,1=3" */
 	const char *accel_arg; /* see struct vm_options */
+	const char *cpu_model; /* see struct vm_options */
 };
 
 struct machine_type {

@@ -138,3 +138,8 @@ unsigned machine_node_memory(const struct machine_config *c, const struct machin
 		}
 	return n;
 }
+
+enum irqchip_mode machine_irqchip(const struct machine_config *c)
+{
+	return c->accel->user_chips ? IRQCHIP_USER : c->irqchip;
+}

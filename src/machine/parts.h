@@ -55,4 +55,7 @@ struct machine_ram {
 unsigned machine_node_memory(const struct machine_config *c, const struct machine_ram *ram,
 			     unsigned n_ram, struct acpi_node_memory *out, uint64_t *dimm);
 
+/* Where the interrupt chips are: as configured, unless the accelerator leaves no choice. */
+enum irqchip_mode machine_irqchip(const struct machine_config *c);
+
 #endif

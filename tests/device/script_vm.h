@@ -29,21 +29,24 @@ struct script_vm {
 static const struct placed {
 	const char *class, *chardev;
 	uint64_t addr; /* 0: as the class says */
-	int irq[2];    /* -1: none */
+	int irq[4];    /* -1: none */
 } placed[] = {
-	{"ns16550", "serial0", 0x3f8, {4, -1}},
-	{"ns16550", "serial1", 0x2f8, {3, -1}},
-	{"i8042", NULL, 0, {1, 12}},
-	{"i8254", NULL, 0, {0, -1}},
-	{"mc146818", NULL, 0, {8, -1}},
-	{"acpi-pm", NULL, 0, {9, -1}},
-	{"debug-exit", NULL, 0, {-1, -1}},
-	{"debug-console", "debug", 0, {-1, -1}},
-	{"example-mmio", "example", 0xd0000000, {-1, -1}},
-	{"debug-exit-mmio", NULL, 0x09100000, {-1, -1}},
-	{"pl011", "uart", 0x09000000, {33, -1}},
-	{"pl031", NULL, 0x09010000, {34, -1}},
-	{"pl061", NULL, 0x09030000, {39, -1}},
+	{"ns16550", "serial0", 0x3f8, {4, -1, -1, -1}},
+	{"ns16550", "serial1", 0x2f8, {3, -1, -1, -1}},
+	{"i8042", NULL, 0, {1, 12, -1, -1}},
+	{"i8254", NULL, 0, {0, -1, -1, -1}},
+	{"i8259", NULL, 0, {-1, -1, -1, -1}},
+	{"ioapic", NULL, 0, {-1, -1, -1, -1}},
+	{"hpet", NULL, 0, {0, 8, 20, 21}},
+	{"mc146818", NULL, 0, {8, -1, -1, -1}},
+	{"acpi-pm", NULL, 0, {9, -1, -1, -1}},
+	{"debug-exit", NULL, 0, {-1, -1, -1, -1}},
+	{"debug-console", "debug", 0, {-1, -1, -1, -1}},
+	{"example-mmio", "example", 0xd0000000, {-1, -1, -1, -1}},
+	{"debug-exit-mmio", NULL, 0x09100000, {-1, -1, -1, -1}},
+	{"pl011", "uart", 0x09000000, {33, -1, -1, -1}},
+	{"pl031", NULL, 0x09010000, {34, -1, -1, -1}},
+	{"pl061", NULL, 0x09030000, {39, -1, -1, -1}},
 };
 
 static int script_vm_chardev(struct script_vm *s, const char *id, struct err *e)

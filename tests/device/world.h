@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "arch/arch.h"
+#include "arch/x86/userchip.h"
 #include "chardev/chardev.h"
 #include "core/vm.h"
 #include "device/devices.h"
@@ -20,7 +21,7 @@
 struct world {
 	struct loop *loop;
 	struct vm *vm;
-	struct irqchip chip;
+	struct x86_userchip chip;
 	bool level[IRQ_PINS];
 	struct device *dev[WORLD_DEVICES];
 	struct chardev *chardev[WORLD_DEVICES]; /* of dev[i], or NULL */
@@ -32,14 +33,19 @@ struct world {
 	unsigned n_windows;
 };
 
-static void world_irq(struct irqchip *c, unsigned pin, bool level)
+static void world_pin(void *arg, unsigned pin, bool level)
 {
-	container_of(c, struct world, chip)->level[pin] = level;
+	((struct world *)arg)->level[pin] = level;
 }
 
-static void world_msi(struct irqchip *c, const struct msi *m)
+static void world_msi(void *arg, const struct msi *m)
 {
-	(void)c, (void)m;
+	(void)arg, (void)m;
+}
+
+static void world_intr(void *arg, bool level)
+{
+	(void)arg, (void)level;
 }
 
 static int world_vm_init(struct vm *vm, struct err *e)
@@ -54,8 +60,8 @@ static void world_vm_exit(struct vm *vm)
 		irqchip_exit(vm->irqchip);
 }
 
-static const struct irqchip_ops world_chip_ops = {
-	.name = "test", .set = world_irq, .msi = world_msi};
+static const struct x86_userchip_ops world_chip_ops = {
+	.msi = world_msi, .intr = world_intr, .pin = world_pin};
 static const struct accel_ops world_accel = {
 	.name = "test", .manual_clock = true, .vm_init = world_vm_init, .vm_exit = world_vm_exit};
 
@@ -104,8 +110,7 @@ static void world_init(struct world *w)
 	o.loop = w->loop = loop_new(&e);
 	BUG_ON(!w->loop);
 	BUG_ON(vm_new(&o, &w->vm, &e));
-	irqchip_init(&w->chip, w->vm, &world_chip_ops, IRQ_PINS);
-	w->vm->irqchip = &w->chip;
+	BUG_ON(x86_userchip_init(&w->chip, w->vm, IRQ_PINS, &world_chip_ops, w, &e));
 	BUG_ON(ram_new(w->vm, "ram", MIB(1), RAM_ANON, &ram, &e));
 	BUG_ON(as_map_ram(&w->vm->mem, 0, ram, 0, MIB(1), &e));
 	for (unsigned i = 0; device_list[i]; i++)

@@ -24,6 +24,33 @@ static void two_devices_share_a_pin_and_neither_takes_it_from_the_other(void **s
 	fake_vm_free(vm);
 }
 
+static void the_owner_of_a_pin_is_the_only_one_who_counts(void **state)
+{
+	struct vm *vm = fake_vm_new(1);
+	struct err e = ERR_INIT;
+	struct irq a, b;
+
+	(void)state;
+	assert_int_equal(irq_connect(vm->irqchip, 8, &a, &e), 0);
+	assert_int_equal(irq_connect(vm->irqchip, 8, &b, &e), 0);
+	irq_set(a, true);
+	irq_own(b, true);
+	assert_false(fake.level[8]);
+	irq_set(a, false);
+	irq_set(a, true);
+	assert_false(fake.level[8]);
+	irq_pulse(b);
+	assert_int_equal(fake.edges[8], 2);
+	irq_own(b, true);
+	irq_own(b, false); /* what was said meanwhile counts again */
+	assert_true(fake.level[8]);
+	assert_int_equal(fake.edges[8], 3);
+	irqchip_reset(vm->irqchip);
+	assert_false(fake.level[8]);
+	irq_own((struct irq){0}, true);
+	fake_vm_free(vm);
+}
+
 static void timers_fire_in_order_and_only_when_due(void **state)
 {
 	struct vm *vm = fake_vm_new(1);
@@ -165,6 +192,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_devices_share_a_pin_and_neither_takes_it_from_the_other),
+		cmocka_unit_test(the_owner_of_a_pin_is_the_only_one_who_counts),
 		cmocka_unit_test(timers_fire_in_order_and_only_when_due),
 		cmocka_unit_test(a_vm_runs_pauses_and_runs_again_under_calls),
 		cmocka_unit_test(a_vcpu_that_stops_for_good_reports_why),

@@ -26,10 +26,13 @@
 
 #include <setjmp.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #include "accel/bt/insn.h"
 #include "arch/x86/cpuid.h"
 #include "arch/x86/defs.h"
+#include "arch/x86/lapic.h"
+#include "arch/x86/userchip.h"
 #include "arch/x86/vcpu.h"
 #include "core/vcpu.h"
 #include "core/vm.h"
@@ -64,6 +67,8 @@ enum bt_cc {
 	CC_LOGIC, /* C and O clear, A clear */
 	CC_INC,	  /* as ADD of 1, C as in .rflags */
 	CC_DEC,
+	CC_SHL,	  /* cc_a: one bit before cc_res; cc_b: before the shift */
+	CC_SHR,	  /* SAR too; cc_a: one bit before cc_res; cc_b: flag O */
 };
 
 /* x87, vector and mask registers while the guest runs; XSAVE images are made of it (xsave.c). */
@@ -86,6 +91,7 @@ struct bt_msrs {
 	uint64_t pat, misc_enable, spec_ctrl, xss, debugctl;
 	uint64_t mtrr_def, mtrr_fixed[11], mtrr_phys[16];
 	uint64_t tsc_adjust;
+	uint64_t tsc_skew; /* TSC less VM time and tsc_adjust, that a state from elsewhere left */
 	uint64_t system_time, wall_clock; /* kvmclock (KVM's documentation, msr.rst) */
 	uint64_t pv_eoi, async_pf, steal_time, poll_control;
 	uint64_t mcg_status, mcg_ctl;
@@ -108,15 +114,11 @@ struct bt_mode {
 struct bt_tlb_set;
 struct bt_block;
 struct bt_vm;
-struct lapic;
 
 /* Why .attention is set: bits of it. Any thread sets; the vCPU's own clears. */
 enum bt_attention {
 	BT_ATTN_REQUEST = 1 << 0, /* v->requests */
 	BT_ATTN_IRQ = 1 << 1,	  /* the local APIC or the PIC may have something */
-	BT_ATTN_NMI = 1 << 2,
-	BT_ATTN_INIT = 1 << 3,
-	BT_ATTN_SIPI = 1 << 4,
 	BT_ATTN_TIMER = 1 << 5, /* the local APIC's timer is due */
 	BT_ATTN_CODE = 1 << 6,	/* write tags of code pages are to be dropped; see mmu.c */
 	BT_ATTN_FLUSH = 1 << 7, /* memory maps or the dirty log changed: forget all translations */
@@ -145,6 +147,7 @@ struct bt_cpu {
 	struct bt_msrs msr;
 	uint8_t irq_shadow; /* 1: behind STI, 2: behind MOV SS: the next one runs first */
 	bool nmi_pending, nmi_masked;
+	bool no_trap;	 /* the instruction that runs does not trap for the TF it began with */
 	bool dr_pending; /* a data breakpoint was hit: dr6 bits in dr_hits */
 	uint8_t dr_hits;
 	uint8_t delivering; /* an event is being delivered: enum in event.c, for #DF */
@@ -154,7 +157,7 @@ struct bt_cpu {
 	/* Cold. */
 	struct bt_vm *bvm;
 	struct vcpu *v;
-	struct lapic *lapic;
+	struct lapic *lapic; /* &apic, or NULL in tests without one */
 	struct insn_features features; /* of this guest CPU, for the decoder */
 	struct x86_cpuid *cpuid;
 	unsigned n_cpuid;
@@ -170,18 +173,39 @@ struct bt_cpu {
 		uint64_t address; /* CR2 of #PF */
 		uint64_t dr6;	  /* bits to set, of #DB */
 	} event;
+	/* An event that a state brought: delivered before anything is run (bt_deliver_queued). */
+	struct {
+		bool valid, has_error, shutdown;
+		uint8_t kind, vector; /* enum bt_event_kind */
+		uint32_t error, dr6;
+	} queued;
 	uint64_t instructions; /* retired, counted by block */
+
+	/* run.c */
+	enum vcpu_stop stop;	/* what bt_stop left with */
+	bool irq_waits;		/* an interrupt may wait for IF, TPR or the end of a shadow */
+	_Atomic bool asleep;	/* in the futex of .attention, or about to be */
+	timer_t timer;		/* of the host, for the local APIC's */
+	bool has_timer, timer_armed;
+	uint64_t timer_when; /* VM time */
+	struct lapic apic;
 };
 
 struct bt_vm {
 	struct vm *vm;
 	unsigned n;
-	struct bt_cpu **cpu;	   /* by index; set as the vCPUs are made */
+	_Atomic(struct bt_cpu *) *cpu; /* by index; NULL until the vCPU is made */
 	struct bt_code *code;	   /* code pages of all RAM, owned by mmu.c */
 	pthread_mutex_t exclusive; /* split locks and locked accesses to devices */
 	int64_t tsc_offset;	   /* guest TSC = VM time in ns + this: it runs at 1 GHz */
 	uint64_t a20_mask;	   /* all ones, or without bit 20 */
+	struct lapic_bus bus;
+	struct x86_userchip chips;
+	bool chips_ready;
 };
+
+/* What leaves by c->out. */
+enum bt_leave { BT_LEAVE_EVENT = 1 /* c->event is to be delivered */, BT_LEAVE_STOP /* c->stop */ };
 
 #define BT_TSC_KHZ 1000000u
 
@@ -189,6 +213,10 @@ struct bt_vm {
 _Noreturn void bt_raise(struct bt_cpu *c, enum bt_vector v);
 _Noreturn void bt_raise_err(struct bt_cpu *c, enum bt_vector v, uint32_t error);
 _Noreturn void bt_raise_pf(struct bt_cpu *c, uint64_t la, uint32_t error);
+/* #DB as a trap or fault at c->rip, with @dr6 for DR6. */
+_Noreturn void bt_raise_db(struct bt_cpu *c, uint32_t dr6);
+/* Delivers c->event, which bt_raise left; called by the loop. */
+void bt_deliver_raised(struct bt_cpu *c);
 static inline _Noreturn void bt_gp0(struct bt_cpu *c)
 {
 	bt_raise_err(c, X86_GP, 0);

@@ -25,6 +25,12 @@ enum bt_event_kind {
 void bt_deliver(struct bt_cpu *c, enum bt_event_kind kind, unsigned vector, bool has_error,
 		uint32_t error);
 
+/*
+ * Delivers what a loaded state had begun to deliver, if anything; bt_stop if that was a triple
+ * fault.  Called by the loop at its entry with c->out set.
+ */
+void bt_deliver_queued(struct bt_cpu *c);
+
 /* Loads a segment register with all checks of MOV Sreg, POP Sreg, LxS (protected, real, vm86). */
 void bt_load_seg(struct bt_cpu *c, unsigned seg, uint16_t sel);
 /* The state after INIT; after SIPI with @vector. */

@@ -43,31 +43,42 @@ uint64_t bt_ld_slow(struct bt_cpu *c, uint64_t la, unsigned size);
 void bt_st_slow(struct bt_cpu *c, uint64_t la, uint64_t val, unsigned size);
 
 /*
+ * Guest memory is the guest's to race on, so the thread sanitizer does not look at what touches it
+ * for a guest.
+ */
+#ifdef __SANITIZE_THREAD__
+#define BT_GUEST_RACES __attribute__((no_sanitize("thread")))
+#else
+#define BT_GUEST_RACES
+#endif
+
+/*
  * Loads and stores.  The tag test is of the last byte's page and the first's at once: an access
  * that crosses a page never hits.
  */
-#define BT_ACCESSORS(bits)                                                              \
-	static inline uint##bits##_t bt_ld##bits(struct bt_cpu *c, uint64_t la)         \
-	{                                                                               \
-		const struct bt_tlbe *t = bt_tlbe_of(c, la);                            \
-		uint##bits##_t v;                                                       \
-		if (__builtin_expect(t->rtag != (la & ~UINT64_C(0xfff)) ||              \
-					     (la & 0xfff) > 4096 - (bits) / 8,          \
-				     0))                                                \
-			return (uint##bits##_t)bt_ld_slow(c, la, (bits) / 8);           \
-		memcpy(&v, (const void *)(uintptr_t)(la + t->addend), sizeof(v));       \
-		return v;                                                               \
-	}                                                                               \
-	static inline void bt_st##bits(struct bt_cpu *c, uint64_t la, uint##bits##_t v) \
-	{                                                                               \
-		const struct bt_tlbe *t = bt_tlbe_of(c, la);                            \
-		if (__builtin_expect(t->wtag != (la & ~UINT64_C(0xfff)) ||              \
-					     (la & 0xfff) > 4096 - (bits) / 8,          \
-				     0)) {                                              \
-			bt_st_slow(c, la, v, (bits) / 8);                               \
-			return;                                                         \
-		}                                                                       \
-		memcpy((void *)(uintptr_t)(la + t->addend), &v, sizeof(v));             \
+#define BT_ACCESSORS(bits)                                                                     \
+	BT_GUEST_RACES static inline uint##bits##_t bt_ld##bits(struct bt_cpu *c, uint64_t la) \
+	{                                                                                      \
+		const struct bt_tlbe *t = bt_tlbe_of(c, la);                                   \
+		uint##bits##_t v;                                                              \
+		if (__builtin_expect(t->rtag != (la & ~UINT64_C(0xfff)) ||                     \
+					     (la & 0xfff) > 4096 - (bits) / 8,                 \
+				     0))                                                       \
+			return (uint##bits##_t)bt_ld_slow(c, la, (bits) / 8);                  \
+		memcpy(&v, (const void *)(uintptr_t)(la + t->addend), sizeof(v));              \
+		return v;                                                                      \
+	}                                                                                      \
+	BT_GUEST_RACES static inline void bt_st##bits(struct bt_cpu *c, uint64_t la,           \
+						      uint##bits##_t v)                        \
+	{                                                                                      \
+		const struct bt_tlbe *t = bt_tlbe_of(c, la);                                   \
+		if (__builtin_expect(t->wtag != (la & ~UINT64_C(0xfff)) ||                     \
+					     (la & 0xfff) > 4096 - (bits) / 8,                 \
+				     0)) {                                                     \
+			bt_st_slow(c, la, v, (bits) / 8);                                      \
+			return;                                                                \
+		}                                                                              \
+		memcpy((void *)(uintptr_t)(la + t->addend), &v, sizeof(v));                    \
 	}
 BT_ACCESSORS(8)
 BT_ACCESSORS(16)
@@ -126,10 +137,14 @@ struct bt_bounce {
 	unsigned n;
 	bool bounced, exclusive, write;
 	uint64_t pa[2];
+	struct bt_code_page *code; /* of a pointer into a page that holds code */
 	_Alignas(64) uint8_t bytes[1024 * 4];
 };
 void *bt_get(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, bool locked,
 	     struct bt_bounce *b);
+/* The same for a supervisor's access whatever the CPL: accessed and busy bits of descriptors. */
+void *bt_get_sys(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, bool locked,
+		 struct bt_bounce *b);
 void bt_put(struct bt_cpu *c, struct bt_bounce *b, bool write);
 /* The fast way of it: a pointer for a write within one page that the TLB allows, or NULL. */
 static inline void *bt_write_ptr(struct bt_cpu *c, uint64_t la, unsigned n)
@@ -199,11 +214,33 @@ struct bt_code_page *bt_code_mark(struct bt_cpu *c, gpa_t pa, unsigned n, uint32
 void bt_code_written(struct bt_vm *b, struct ram *r, uint64_t off, uint64_t n);
 
 /* TLB upkeep. -------------------------------------------------------------------------------- */
-int mmu_init(struct bt_cpu *c, struct err *e);
+/*
+ * When c->cpuid is made and before c is in bvm->cpu.  It starts idle (mmu_idle).  -ENOMEM.
+ * mmu_exit: when c is no longer in bvm->cpu.
+ */
+int mmu_init(struct bt_cpu *c, struct err *e) MUST_CHECK;
 void mmu_exit(struct bt_cpu *c);
-int mmu_vm_init(struct bt_vm *b, struct err *e);
+/* Before the first map of RAM; mmu_vm_exit after the last vCPU's and while RAM is still there. */
+int mmu_vm_init(struct bt_vm *b, struct err *e) MUST_CHECK;
 void mmu_vm_exit(struct bt_vm *b);
-/* Chooses c->tlb after a change of CPL, CR0, CR3, CR4, EFER, RFLAGS.AC; called by bt_mode_changed.
+/*
+ * For accel->slot_set and slot_dirty; any thread.  Neither waits for vCPUs.  A page that a vCPU can
+ * write without being seen is reported by the fetch after next at the latest, or by the first one
+ * with the world stopped.
+ */
+int mmu_slot_set(struct bt_vm *b, const struct as_map *m, bool remove, bool log,
+		 struct err *e) MUST_CHECK;
+void mmu_slot_dirty(struct bt_vm *b);
+/* Any thread: all vCPUs forget their translations before their next block (A20, maps). */
+void mmu_vm_flush(struct bt_vm *b);
+/*
+ * On the vCPU's thread: true before it sleeps, and before it leaves vcpu_run; false when it is
+ * back, before it runs guest code or touches guest memory.  While idle it does neither.
+ */
+void mmu_idle(struct bt_cpu *c, bool idle);
+/*
+ * Chooses c->tlb after a change of CPL, CR0, CR4, EFER, RFLAGS.AC, DR0 to DR3, DR7, PKRU; called by
+ * bt_mode_changed.  Flushes what a change of paging bits, breakpoints or keys makes wrong.
  */
 void mmu_mode_changed(struct bt_cpu *c);
 /* A write of CR3 (with bit 63 already taken off: @keep), of CR0/CR4 paging bits, INVLPG, INVPCID.
@@ -214,9 +251,14 @@ void mmu_flush_page(struct bt_cpu *c, uint64_t la);
 void mmu_invpcid(struct bt_cpu *c, unsigned type, unsigned pcid, uint64_t la);
 /* BT_ATTN_CODE and BT_ATTN_FLUSH, served between two blocks. */
 void mmu_attend(struct bt_cpu *c, uint32_t bits);
-/* Counts changes of what linear addresses mean: a cache by linear address is good while it stands.
+/*
+ * A number for what linear addresses of code mean now, in this address space and at this privilege:
+ * what a cache keyed by linear address learnt under a number is good whenever the number is this
+ * again, also after switches to other address spaces and back.
  */
 uint64_t mmu_generation(const struct bt_cpu *c);
+/* run.c: an access of @size bytes, 1 to 8, that reached no RAM; 1 if it was the local APIC's. */
+int bt_lapic_mmio(struct bt_cpu *c, gpa_t pa, void *data, unsigned size, bool write);
 /* Walks as the MMU would, without any effect; for INSN fetch of debuggers, LAR-like probes, tests.
  */
 bool mmu_peek(struct bt_cpu *c, uint64_t la, gpa_t *pa);

@@ -234,18 +234,30 @@ static int do_irq(struct script *s, const struct command *c, struct err *e)
 	int rc;
 
 	if (!strcmp(word(c, 1), "clear")) {
-		pthread_mutex_lock(&s->chip.lock);
+		pthread_mutex_lock(&s->chip->lock);
 		memset(s->rises, 0, sizeof(s->rises));
-		pthread_mutex_unlock(&s->chip.lock);
+		pthread_mutex_unlock(&s->chip->lock);
 		return 0;
 	}
 	rc = number(&c->tok[1], DEC, IRQ_PINS - 1, &pin, e);
 	if (rc)
 		return rc;
-	pthread_mutex_lock(&s->chip.lock);
+	pthread_mutex_lock(&s->chip->lock);
 	val = count ? s->rises[pin] : s->level[pin];
-	pthread_mutex_unlock(&s->chip.lock);
+	pthread_mutex_unlock(&s->chip->lock);
 	return check(s, c, count ? 3 : 2, DEC, val, e);
+}
+
+/* intr: the output of the 8259s; intack: what the CPU gets when it acknowledges. */
+static int do_intr(struct script *s, const struct command *c, struct err *e)
+{
+	struct x86_userchip *u = x86_userchip_of(s->vm);
+
+	if (!u)
+		return err_set(e, -ENODEV, "the machine's 8259s are not in user space");
+	if (!strcmp(word(c, 0), "intr"))
+		return check(s, c, 1, DEC, x86_userchip_intr(u), e);
+	return check(s, c, 1, HEX, x86_userchip_ack(u), e);
 }
 
 static int expect_msi(struct script *s, const struct command *c, struct err *e)
@@ -337,9 +349,9 @@ static int do_expect(struct script *s, const struct command *c, struct err *e)
 		rc = number(&c->tok[3], DEC, 1, &want, e);
 	if (rc)
 		return rc;
-	pthread_mutex_lock(&s->chip.lock);
+	pthread_mutex_lock(&s->chip->lock);
 	bool level = s->level[pin];
-	pthread_mutex_unlock(&s->chip.lock);
+	pthread_mutex_unlock(&s->chip->lock);
 	return level == want ? 0 : err_set(e, -EILSEQ, "the wire is %s", level ? "high" : "low");
 }
 
@@ -580,6 +592,8 @@ static const struct verb {
 	{"mem", 3, SCRIPT_TOKENS_MAX, do_mem, "ADDRESS ==|= BYTES"},
 	{"fill", 3, 3, do_fill, "ADDRESS LENGTH BYTE"},
 	{"irq", 1, 6, do_irq, "clear | PIN [count] [OP VALUE]"},
+	{"intr", 0, 4, do_intr, "[OP LEVEL]"},
+	{"intack", 0, 4, do_intr, "[OP VECTOR]"},
 	{"expect", 2, 3, do_expect,
 	 "irq PIN LEVEL | msi ADDRESS DATA | msi none | event NAME [CODE]"},
 	{"step", 1, 1, do_step, "DURATION"},

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "arch/x86/userchip.h"
 #include "base/str.h"
 #include "core/vm.h"
 
@@ -48,9 +49,11 @@ struct saved_state {
 
 struct script {
 	struct vm *vm;
-	struct irqchip chip;
-	uint64_t rises[IRQ_PINS]; /* chip.lock */
-	bool level[IRQ_PINS];	  /* chip.lock */
+	struct irqchip *chip; /* &recorder, or the user-space chips of an x86 machine, looked at */
+	struct irqchip recorder;
+	struct x86_userchip user;
+	uint64_t rises[IRQ_PINS]; /* chip->lock */
+	bool level[IRQ_PINS];	  /* chip->lock */
 	pthread_mutex_t lock;	  /* msis and events */
 	struct msi msi[SCRIPT_MSIS];
 	unsigned msi_first, n_msis;

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "accel/script/internal.h"
+#include "arch/arch.h"
 #include "base/sys.h"
 
 static void fd_raise(int fd)
@@ -48,22 +49,17 @@ void script_print(struct script *s, const char *text)
 
 /* --- the recording interrupt chip --- */
 
-static struct script *of_chip(struct irqchip *c)
+static void record_pin(void *arg, unsigned pin, bool level)
 {
-	return container_of(c, struct script, chip);
-}
-
-static void chip_set(struct irqchip *c, unsigned pin, bool level)
-{
-	struct script *s = of_chip(c);
+	struct script *s = arg;
 
 	s->rises[pin] += level;
 	s->level[pin] = level;
 }
 
-static void chip_msi(struct irqchip *c, const struct msi *m)
+static void record_msi(void *arg, const struct msi *m)
 {
-	struct script *s = of_chip(c);
+	struct script *s = arg;
 
 	pthread_mutex_lock(&s->lock);
 	if (s->n_msis == SCRIPT_MSIS) {
@@ -74,17 +70,41 @@ static void chip_msi(struct irqchip *c, const struct msi *m)
 	pthread_mutex_unlock(&s->lock);
 }
 
+static void chip_set(struct irqchip *c, unsigned pin, bool level)
+{
+	record_pin(container_of(c, struct script, recorder), pin, level);
+}
+
+static void chip_msi(struct irqchip *c, const struct msi *m)
+{
+	record_msi(container_of(c, struct script, recorder), m);
+}
+
 static const struct irqchip_ops chip_ops = {.name = "recorder", .set = chip_set, .msi = chip_msi};
 
+static void ignore_intr(void *arg, bool level)
+{
+	(void)arg, (void)level; /* "intr" asks the chip */
+}
+
+static const struct x86_userchip_ops user_ops = {
+	.msi = record_msi, .intr = ignore_intr, .pin = record_pin};
+
+/* Nobody takes the interrupts; but the board's own chips, if it has them, are there and work. */
 static int irqchip_make(struct vm *vm, enum irqchip_mode mode, struct err *e)
 {
 	struct script *s = vm->accel_data;
-	int rc = irqchip_init(&s->chip, vm, &chip_ops, IRQ_PINS);
+	int rc;
 
-	(void)mode; /* nobody takes the interrupts */
+	if (mode == IRQCHIP_USER && vm->arch == &arch_x86) {
+		rc = x86_userchip_init(&s->user, vm, IRQ_PINS, &user_ops, s, e);
+		s->chip = rc ? NULL : &s->user.chip;
+		return rc;
+	}
+	rc = irqchip_init(&s->recorder, vm, &chip_ops, IRQ_PINS);
 	if (rc)
 		return err_errno(e, rc, "cannot make the interrupt recorder");
-	vm->irqchip = &s->chip;
+	vm->irqchip = s->chip = &s->recorder;
 	return 0;
 }
 
@@ -383,8 +403,8 @@ static void vm_exit(struct vm *vm)
 		close(s->done_fd);
 	for (unsigned i = 0; i < SCRIPT_STATES; i++)
 		strbuf_exit(&s->states[i].data);
-	if (vm->irqchip)
-		irqchip_exit(&s->chip);
+	if (s->chip)
+		irqchip_exit(s->chip);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

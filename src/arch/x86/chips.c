@@ -49,6 +49,10 @@ static const struct field channel_fields[] = {
 	C(mode, .reset = 0xff),
 	C(bcd, ),
 	C(gate, .reset = 1),
+	/* The bounds of times keep sums of them from overflowing. */
+	C(null_count, .since = 2),
+	C(start, .max = INT64_MAX / 2, .since = 2),
+	C(held, .max = UINT64_C(1) << 52, .since = 2),
 };
 static const struct state_table channel_table = STATE_TABLE("i8254-channel", 1, channel_fields);
 
@@ -68,14 +72,19 @@ static const struct field chips_fields[] = {
 	X(has_clock, ),
 	X(clock_ns, ),
 };
-const struct state_table x86_chips_table = STATE_TABLE("x86-chips", 1, chips_fields);
+const struct state_table x86_chips_table = STATE_TABLE("x86-chips", 2, chips_fields);
+
+void x86_pit_reset(struct x86_pit *s)
+{
+	state_reset(&pit_table, s);
+	s->channel[2].gate = false; /* port 61h bit 0 opens it */
+}
 
 void x86_chips_reset(void *chips)
 {
 	struct x86_chips *c = chips;
 
 	state_reset(&x86_chips_table, c);
-	c->pic[0].elcr_mask = 0xf8;	/* IRQ 0, 1 and 2 are edge-triggered for good */
-	c->pic[1].elcr_mask = 0xde;	/* and so are 8 and 13 */
-	c->pit.channel[2].gate = false; /* port 61h bit 0 opens it */
+	x86_pic_reset(c->pic);
+	x86_pit_reset(&c->pit);
 }

@@ -56,6 +56,9 @@ struct x86_pit_channel {
 	uint8_t mode; /* 0 to 5; 0xff: not programmed yet */
 	bool bcd;
 	bool gate;
+	bool null_count; /* a control word came, and no count since: it stands */
+	uint64_t start;	 /* VM time at which it began; in KVM it cannot be set */
+	uint64_t held;	 /* ticks it had come when the gate stopped it */
 };
 
 struct x86_pit {
@@ -81,6 +84,23 @@ extern const struct state_table x86_chips_table;
 
 /* Power-on state of all of them. */
 void x86_chips_reset(void *chips);
+
+/*
+ * The pair of 8259A as pure logic, the slave at input 2 of the master; @p is x86_chips.pic. Whoever
+ * owns it calls these under its own lock and looks at x86_pic_intr afterwards.
+ */
+void x86_pic_reset(struct x86_pic p[2]);
+/* Input @line, 0 to 15. */
+void x86_pic_set(struct x86_pic p[2], unsigned line, bool level);
+/* The master's INT output. */
+bool x86_pic_intr(const struct x86_pic p[2]);
+/* Both INTA cycles: the vector; a spurious 7 or 15 if the request is gone. */
+uint8_t x86_pic_ack(struct x86_pic p[2]);
+/* Ports: 0 and 1 are 20h and 21h, 2 and 3 a0h and a1h, 4 and 5 4d0h and 4d1h. */
+uint8_t x86_pic_read(struct x86_pic p[2], unsigned port);
+void x86_pic_write(struct x86_pic p[2], unsigned port, uint8_t val);
+
+void x86_pit_reset(struct x86_pit *s);
 
 /*
  * The I/O APIC as pure logic: whoever owns one calls these under its own lock and delivers what

@@ -39,6 +39,8 @@
 #define X86_MSR_TSC		 0x10u
 #define X86_MSR_APIC_BASE	 0x1bu
 #define X86_MSR_MISC_ENABLE	 0x1a0u
+#define X86_MSR_TSC_DEADLINE	 0x6e0u
+#define X86_MSR_X2APIC		 0x800u
 #define X86_MSR_PAT		 0x277u
 #define X86_MSR_MTRR_DEF_TYPE	 0x2ffu
 #define X86_MSR_EFER		 0xc0000080u
@@ -52,6 +54,10 @@
 
 #define X86_LAPIC_ADDR	0xfee00000u
 #define X86_IOAPIC_ADDR 0xfec00000u
+#define X86_HPET_ADDR	0xfed00000u
+
+/* The low half of the HPET's capabilities: vendor, three comparators of 64 bits, revision. */
+#define X86_HPET_ID(legacy) (0x80862201u | ((legacy) ? 1u << 15 : 0))
 
 #define X86_PTE_P  (1u << 0)
 #define X86_PTE_RW (1u << 1)

@@ -6,6 +6,7 @@
 #include "arch/arch.h"
 #include "arch/x86/chips.h"
 #include "arch/x86/defs.h"
+#include "arch/x86/lapic.h"
 #include "arch/x86/vcpu.h"
 
 #define S(m, ...) FIELD(struct x86_seg, m, __VA_ARGS__)
@@ -128,25 +129,6 @@ static void reset_fpu(struct x86_vcpu *v)
 	v->xsave[X86_XSAVE_LEGACY] = 3; /* XSTATE_BV: x87 and SSE are in the area */
 }
 
-/*
- * The local APIC at power-on (SDM 3A §11.4.7.1).  LINT0 of the boot processor is ExtINT, as every
- * firmware leaves it: the 8259's interrupts then arrive before a kernel has touched the APIC.
- */
-static void reset_lapic(struct x86_vcpu *v, bool boot)
-{
-	static const uint8_t lvt[] = {X86_LAPIC_LVTT, X86_LAPIC_LVTTHM, X86_LAPIC_LVTPC,
-				      X86_LAPIC_LVT0, X86_LAPIC_LVT1,	X86_LAPIC_LVTERR};
-
-	v->lapic[X86_LAPIC_ID] = v->apic_id << 24;
-	v->lapic[X86_LAPIC_VERSION] = 0x50014;
-	v->lapic[X86_LAPIC_DFR] = 0xffffffff;
-	v->lapic[X86_LAPIC_SVR] = 0xff;
-	for (size_t i = 0; i < ARRAY_LEN(lvt); i++)
-		v->lapic[lvt[i]] = X86_LAPIC_LVT_MASKED;
-	if (boot)
-		v->lapic[X86_LAPIC_LVT0] = X86_LAPIC_LVT_EXTINT;
-}
-
 void x86_vcpu_reset(void *state, unsigned index)
 {
 	struct x86_vcpu *v = state;
@@ -165,7 +147,7 @@ void x86_vcpu_reset(void *state, unsigned index)
 	if (index == 0)
 		v->apic_base |= X86_APIC_BASE_BSP;
 	reset_fpu(v);
-	reset_lapic(v, index == 0);
+	lapic_reset_regs(v->lapic, v->apic_id, index == 0);
 	v->mp_state = index == 0 ? X86_MP_RUNNING : X86_MP_WAIT_INIT;
 }
 

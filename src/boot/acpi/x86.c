@@ -1,5 +1,5 @@
 /*
- * boot/acpi/x86.c - FADT, MADT, WAET, SRAT, SLIT and MCFG of an x86 machine.
+ * boot/acpi/x86.c - FADT, MADT, WAET, HPET, SRAT, SLIT and MCFG of an x86 machine.
  *
  * Every flag here is a question that a guest need not ask the hardware, or an answer it would get
  * wrong:
@@ -40,6 +40,8 @@
 #define DSDT_REVISION 2 /* integers have 64 bits */
 #define MADT_REVISION 5
 #define WAET_REVISION 1
+#define HPET_REVISION 1
+#define HPET_MIN_TICK 100
 
 #define RTC_CENTURY_REGISTER 0x32
 #define NO_C2_LATENCY	     0xffff
@@ -225,6 +227,22 @@ static void put_waet(struct acpi_set *s, const struct acpi_x86 *d)
 	acpi_close(s);
 }
 
+/* [IA-PC HPET 1.0a §3.2.4] */
+static void put_hpet(struct acpi_set *s, const struct acpi_x86 *d)
+{
+	acpi_open(s, "HPET", HPET_REVISION, true);
+	acpi_put32(s, d->hpet_id);
+	acpi_put8(s, 0); /* generic address: memory, */
+	acpi_put8(s, 64);
+	acpi_put8(s, 0);
+	acpi_put8(s, 0);
+	acpi_put64(s, d->hpet);
+	acpi_put8(s, 0); /* the first one */
+	acpi_put16(s, HPET_MIN_TICK);
+	acpi_put8(s, 0); /* nothing else is in its page, and no promise is needed */
+	acpi_close(s);
+}
+
 /* SRAT structures [ACPI 6.5 §5.2.16]. */
 #define SRAT_LAPIC   0
 #define SRAT_X2APIC  2
@@ -327,6 +345,8 @@ int acpi_x86_build(const struct acpi_x86 *d, uint64_t base, struct acpi_image *i
 	put_fadt(&s, d);
 	put_madt(&s, d);
 	put_waet(&s, d);
+	if (d->hpet)
+		put_hpet(&s, d);
 	if (d->n_nodes)
 		put_numa(&s, d);
 	if (d->pci)

@@ -2,8 +2,8 @@
  * boot/acpi/x86.h - the ACPI tables of an x86 machine, from a plain description of it.
  *
  * What is made: DSDT, FACS, FADT, MADT and WAET always; SRAT and SLIT if there are NUMA nodes;
- * MCFG if there is a PCI host bridge; XSDT and RSDP.  The machine is a full ACPI one (not
- * hardware-reduced): it has a PM timer and a fixed power button (arch/x86/pm.h).
+ * MCFG if there is a PCI host bridge; HPET if there is one; XSDT and RSDP.  The machine is a full
+ * ACPI one (not hardware-reduced): it has a PM timer and a fixed power button (arch/x86/pm.h).
  *
  * The tables are also what tells a stock kernel which old hardware not to look for; x86.c says
  * flag by flag what that saves.
@@ -83,6 +83,9 @@ struct acpi_x86 {
 
 	uint16_t pm_base; /* arch/x86/pm.h; 0: X86_PM_BASE */
 	uint8_t sci_irq;  /* 0: X86_PM_SCI_IRQ; level, active high */
+
+	uint64_t hpet;	  /* where it is; 0: none */
+	uint32_t hpet_id; /* the low half of its capabilities register */
 
 	bool rtc;   /* mc146818 at port 0x70, interrupt 8, century in register 0x32 */
 	bool i8042; /* a full keyboard controller, not only its reset line */

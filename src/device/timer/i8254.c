@@ -2,16 +2,23 @@
  * device/timer/i8254.c - programmable interval timer (Intel 8254, 231164) and port 0x61 of a PC,
  * which drives the gate of counter 2 and shows its output (IBM PC/AT Technical Reference).
  *
- * For machines whose accelerator has no timer of its own.
+ * For machines whose accelerator has no timer of its own.  The counters are vm->chips->pit, under
+ * the device's lock, and are saved with the other chips of the board, so that a state moves to and
+ * from KVM's timer.
  *
  * Nothing counts.  A counter remembers the VM time at which it began, and its value and output are
  * computed from the ticks of 1193182 Hz since then.  While the gate of counter 2 holds it, it
  * remembers how far it had come.  A new count takes effect at once, where the chip would finish
  * the period or wait for the next clock.
  *
- * Counter 0 raises IRQ 0 at each rising edge of its output.  A timer runs for the next edge; if
- * Lodge comes late the edges that were missed are not made up for.
+ * Counter 0 pulses IRQ 0 at each rising edge of its output, as KVM's timer does: nobody wires it as
+ * a level, and a saved state then means the same to both.  A timer runs for the next edge; if Lodge
+ * comes late the edges that were missed are not made up for.
  */
+#include <errno.h>
+
+#include "arch/arch.h"
+#include "arch/x86/chips.h"
 #include "core/device.h"
 #include "core/vm.h"
 
@@ -20,52 +27,24 @@
 #define REFRESH_NS 15085u  /* half a period of the DRAM refresh, port 0x61 bit 4 */
 #define FASTEST_NS 100000u /* edges come no faster, whatever the guest asks for */
 
-enum { RW_LATCH, RW_LOW, RW_HIGH, RW_WORD }; /* control word 5:4 */
+/* Control word 5:4; read_state, write_state and count_latched go on to RW_SECOND. */
+enum { RW_LATCH, RW_LOW, RW_HIGH, RW_WORD, RW_SECOND };
 enum { PORT_GATE = 0x01, PORT_SPEAKER = 0x02, PORT_REFRESH = 0x10, PORT_OUT = 0x20 };
 enum { STATUS_OUT = 0x80, STATUS_NULL = 0x40 };
 
-struct counter {
-	uint8_t mode, rw;
-	bool bcd, gate;
-	bool loaded;	   /* it has a count: before that it does not count */
-	bool write_high;   /* the next byte written is the high one */
-	bool read_high;	   /* the next byte read is the high one */
-	bool latched, status_latched;
-	uint8_t low;	   /* low byte of a word that is being written */
-	uint8_t status;
-	uint16_t latch;
-	uint32_t count;	   /* 1 to 65536 */
-	uint64_t start;	   /* VM time at which it began */
-	uint64_t held;	   /* gate low: ticks it had come */
-};
-
 struct i8254 {
 	struct device dev;
-	struct counter counter[3];
-	bool speaker;
 	struct timer edge;
 };
-
-/* The bounds of times keep sums of them from overflowing. */
-#define C(m, ...) FIELD(struct counter, m, __VA_ARGS__)
-static const struct field counter_fields[] = {
-	C(mode, .max = 5), C(rw, .max = 3, .reset = RW_WORD), C(bcd, ), C(gate, .reset = true),
-	C(loaded, ), C(write_high, ), C(read_high, ), C(latched, ), C(status_latched, ), C(low, ),
-	C(status, ), C(latch, ), C(count, .max = 65536, .reset = 65536),
-	C(start, .max = INT64_MAX / 2), C(held, .max = UINT64_C(1) << 52),
-};
-static const struct state_table counter_state = STATE_TABLE("i8254-counter", 1, counter_fields);
-
-static const struct field fields[] = {
-	FIELD_SUB(struct i8254, counter, struct counter, &counter_state, ),
-	FIELD(struct i8254, speaker, ),
-	FIELD(struct i8254, edge, ),
-};
-static const struct state_table state = STATE_TABLE("i8254", 1, fields);
 
 static struct i8254 *pit(struct device *d)
 {
 	return container_of(d, struct i8254, dev);
+}
+
+static struct x86_pit *state_of(struct i8254 *p)
+{
+	return &((struct x86_chips *)p->dev.vm->chips)->pit;
 }
 
 static uint64_t to_ticks(uint64_t ns)
@@ -79,38 +58,46 @@ static uint64_t to_ns(uint64_t ticks) /* rounded up: then the tick is there */
 }
 
 /* How long the period is; a state from outside may hold 0. */
-static uint64_t period(const struct counter *c)
+static uint64_t period(const struct x86_pit_channel *c)
 {
 	return MAX(c->count, 1);
 }
 
-/* Gate low stops modes 0 and 4 where they are, and holds modes 2 and 3 at their beginning. */
-static bool stopped(const struct counter *c)
+/* It has a mode and a count; a state from outside may hold any mode. */
+static bool loaded(const struct x86_pit_channel *c)
 {
-	return !c->loaded || (!c->gate && c->mode != 1 && c->mode != 5);
+	return c->mode <= 5 && !c->null_count;
 }
 
-static uint64_t elapsed(const struct counter *c, uint64_t now)
+/* Gate low stops modes 0 and 4 where they are, and holds modes 2 and 3 at their beginning. */
+static bool stopped(const struct x86_pit_channel *c)
+{
+	return !loaded(c) || (!c->gate && c->mode != 1 && c->mode != 5);
+}
+
+static uint64_t elapsed(const struct x86_pit_channel *c, uint64_t now)
 {
 	if (stopped(c))
 		return c->mode == 2 || c->mode == 3 ? 0 : c->held;
 	return now < c->start ? 0 : to_ticks(now - c->start);
 }
 
-static bool output(const struct counter *c, uint64_t now)
+static bool output(const struct x86_pit_channel *c, uint64_t now)
 {
 	uint64_t t = elapsed(c, now), n = period(c);
 
 	switch (c->mode) {
-	case 0: return c->loaded && t >= n;
-	case 1: return !c->loaded || t >= n;
+	case 0: return loaded(c) && t >= n;
+	case 1: return !loaded(c) || t >= n;
 	case 2: return stopped(c) || t % n != n - 1;
 	case 3: return stopped(c) || t % n < (n + 1) / 2;
-	default: return !c->loaded || t != n;
+	case 4:
+	case 5: return !loaded(c) || t != n;
+	default: return false; /* whatever it is at power-on */
 	}
 }
 
-static uint16_t value(const struct counter *c, uint64_t now)
+static uint16_t value(const struct x86_pit_channel *c, uint64_t now)
 {
 	uint64_t t = elapsed(c, now), n = period(c), v;
 	uint64_t wrap = c->bcd ? 10000 : 65536;
@@ -128,7 +115,7 @@ static uint16_t value(const struct counter *c, uint64_t now)
 }
 
 /* VM time of the first rising edge after @now, UINT64_MAX: none. */
-static uint64_t next_edge(const struct counter *c, uint64_t now)
+static uint64_t next_edge(const struct x86_pit_channel *c, uint64_t now)
 {
 	uint64_t t = elapsed(c, now), n = period(c);
 
@@ -141,119 +128,131 @@ static uint64_t next_edge(const struct counter *c, uint64_t now)
 	return t <= n ? c->start + to_ns(n + 1) : UINT64_MAX;
 }
 
-/* The wire follows the output of counter 0, and the timer waits for its next rising edge. */
-static void update(struct i8254 *p)
+/* Waits for the next rising edge of counter 0, @earliest in the periodic modes. */
+static void arm(struct i8254 *p, uint64_t earliest)
 {
-	uint64_t now = clock_now(&p->dev.vm->clock), next = next_edge(&p->counter[0], now);
+	const struct x86_pit_channel *c = &state_of(p)->channel[0];
+	uint64_t next = next_edge(c, clock_now(&p->dev.vm->clock));
 
-	irq_set(p->dev.irq[0], output(&p->counter[0], now));
-	if (next != UINT64_MAX && (p->counter[0].mode == 2 || p->counter[0].mode == 3))
-		next = MAX(next, now + FASTEST_NS);
-	if (next != UINT64_MAX)
-		timer_arm(&p->edge, next);
+	if (next != UINT64_MAX && !state_of(p)->legacy_off)
+		timer_arm(&p->edge, c->mode == 2 || c->mode == 3 ? MAX(next, earliest) : next);
 	else if (timer_pending(&p->edge))
 		timer_cancel(&p->edge);
 }
 
 static void edge_fired(struct device *d)
 {
-	irq_set(d->irq[0], false);
-	irq_set(d->irq[0], true); /* also if Lodge came so late that the output is low again */
-	update(pit(d));
+	irq_pulse(d->irq[0]);
+	arm(pit(d), clock_now(&d->vm->clock) + FASTEST_NS);
 }
 
-static void begin(struct i8254 *p, struct counter *c)
+static void begin(struct i8254 *p, struct x86_pit_channel *c)
 {
 	c->start = clock_now(&p->dev.vm->clock);
 	c->held = 0;
 }
 
-static void load(struct i8254 *p, struct counter *c, uint16_t v)
+static void load(struct i8254 *p, struct x86_pit_channel *c, uint16_t v)
 {
 	uint32_t n = v;
 
 	if (c->bcd)
 		n = (v >> 12) * 1000u + (v >> 8 & 15) * 100u + (v >> 4 & 15) * 10u + (v & 15);
 	c->count = n ? n : c->bcd ? 10000 : 65536;
-	if (c->loaded && (c->mode == 1 || c->mode == 5))
+	if (loaded(c) && (c->mode == 1 || c->mode == 5))
 		return; /* the next trigger takes it */
-	c->loaded = true;
+	c->null_count = false;
 	begin(p, c);
 	if (c->mode == 1 || c->mode == 5)
 		c->start = c->held = 0; /* not triggered yet: long past its end */
 }
 
-static void counter_write(struct i8254 *p, struct counter *c, uint8_t val)
+static void counter_write(struct i8254 *p, struct x86_pit_channel *c, uint8_t val)
 {
-	switch (c->rw) {
-	case RW_LOW: load(p, c, val); break;
+	switch (c->write_state) {
 	case RW_HIGH: load(p, c, (uint16_t)(val << 8)); break;
-	default:
-		if (c->write_high)
-			load(p, c, (uint16_t)(val << 8 | c->low));
-		else
-			c->low = val;
-		c->write_high = !c->write_high;
+	case RW_WORD:
+		c->write_latch = val;
+		c->write_state = RW_SECOND;
+		break;
+	case RW_SECOND:
+		load(p, c, (uint16_t)(val << 8 | c->write_latch));
+		c->write_state = RW_WORD;
+		break;
+	default: load(p, c, val);
 	}
 }
 
-static uint8_t counter_read(struct i8254 *p, struct counter *c)
+/* One byte of @v as @step says, which moves on to the next. */
+static uint8_t read_byte(uint16_t v, uint8_t *step)
 {
-	uint16_t v = c->latched ? c->latch : value(c, clock_now(&p->dev.vm->clock));
-	bool high = c->rw == RW_HIGH || (c->rw == RW_WORD && c->read_high);
+	bool high = *step == RW_HIGH || *step == RW_SECOND;
 
+	if (*step >= RW_WORD)
+		*step = *step == RW_WORD ? RW_SECOND : RW_WORD;
+	return (uint8_t)(high ? v >> 8 : v);
+}
+
+static uint8_t counter_read(struct i8254 *p, struct x86_pit_channel *c)
+{
 	if (c->status_latched) {
 		c->status_latched = false;
 		return c->status;
 	}
-	if (c->rw == RW_WORD)
-		c->read_high = !c->read_high;
-	if (c->rw != RW_WORD || high)
-		c->latched = false;
-	return (uint8_t)(high ? v >> 8 : v);
+	if (c->count_latched) {
+		bool word = c->count_latched == RW_WORD;
+		uint8_t val = read_byte(c->latched_count, &c->count_latched);
+
+		c->count_latched = word ? RW_HIGH : 0;
+		return val;
+	}
+	return read_byte(value(c, clock_now(&p->dev.vm->clock)), &c->read_state);
 }
 
-static void latch_count(struct counter *c, uint64_t now)
+static void latch_count(struct x86_pit_channel *c, uint64_t now)
 {
-	if (!c->latched)
-		c->latch = value(c, now);
-	c->latched = true;
+	if (c->count_latched)
+		return;
+	c->latched_count = value(c, now);
+	c->count_latched = c->rw_mode;
 }
 
-static void latch_status(struct counter *c, uint64_t now)
+static void latch_status(struct x86_pit_channel *c, uint64_t now)
 {
 	if (!c->status_latched)
 		c->status = (uint8_t)((output(c, now) ? STATUS_OUT : 0) |
-				      (c->loaded ? 0 : STATUS_NULL) | c->rw << 4 | c->mode << 1 |
-				      c->bcd);
+				      (loaded(c) ? 0 : STATUS_NULL) | c->rw_mode << 4 |
+				      (c->mode & 7) << 1 | c->bcd);
 	c->status_latched = true;
 }
 
 static void control_write(struct i8254 *p, uint8_t val)
 {
 	uint64_t now = clock_now(&p->dev.vm->clock);
-	struct counter *c;
+	struct x86_pit_channel *c;
 
 	if (val >> 6 == 3) { /* read-back: bits 3:1 choose counters, 5 and 4 are active low */
 		for (unsigned i = 0; i < 3; i++) {
 			if (!(val >> (i + 1) & 1))
 				continue;
 			if (!(val & 0x20))
-				latch_count(&p->counter[i], now);
+				latch_count(&state_of(p)->channel[i], now);
 			if (!(val & 0x10))
-				latch_status(&p->counter[i], now);
+				latch_status(&state_of(p)->channel[i], now);
 		}
 		return;
 	}
-	c = &p->counter[val >> 6];
+	c = &state_of(p)->channel[val >> 6];
 	if ((val >> 4 & 3) == RW_LATCH) {
 		latch_count(c, now);
 		return;
 	}
-	c->rw = val >> 4 & 3;
+	c->rw_mode = c->read_state = c->write_state = val >> 4 & 3;
 	c->mode = (val >> 1 & 7) > 5 ? val >> 1 & 3 : val >> 1 & 7; /* 6 and 7 are 2 and 3 */
 	c->bcd = val & 1;
-	c->loaded = c->latched = c->status_latched = c->read_high = c->write_high = false;
+	c->null_count = true;
+	c->status_latched = false;
+	c->count_latched = 0;
 	c->held = 0;
 }
 
@@ -262,22 +261,26 @@ static uint64_t pit_read(struct device *d, uint64_t off, unsigned size)
 	(void)size;
 	if (off == 3)
 		return 0xff; /* the control word cannot be read */
-	return counter_read(pit(d), &pit(d)->counter[off]);
+	return counter_read(pit(d), &state_of(pit(d))->channel[off]);
 }
 
 static void pit_write(struct device *d, uint64_t off, unsigned size, uint64_t val)
 {
 	struct i8254 *p = pit(d);
 
+	/* A latch command changes nothing, and a guest that polls must not put off its own tick. */
+	bool tick = off == 0 || (off == 3 && !(val & 0xc0) && val & 0x30);
+
 	(void)size;
 	if (off < 3)
-		counter_write(p, &p->counter[off], (uint8_t)val);
+		counter_write(p, &state_of(p)->channel[off], (uint8_t)val);
 	else
 		control_write(p, (uint8_t)val);
-	update(p);
+	if (tick)
+		arm(p, clock_now(&d->vm->clock) + FASTEST_NS);
 }
 
-static void gate_set(struct i8254 *p, struct counter *c, bool gate)
+static void gate_set(struct i8254 *p, struct x86_pit_channel *c, bool gate)
 {
 	uint64_t now = clock_now(&p->dev.vm->clock), ran = elapsed(c, now), ago = to_ns(c->held);
 
@@ -294,39 +297,42 @@ static void gate_set(struct i8254 *p, struct counter *c, bool gate)
 
 static uint64_t port61_read(struct device *d, uint64_t off, unsigned size)
 {
-	struct i8254 *p = pit(d);
+	const struct x86_pit *s = state_of(pit(d));
 	uint64_t now = clock_now(&d->vm->clock);
 
 	(void)off, (void)size;
-	return (p->counter[2].gate ? PORT_GATE : 0u) | (p->speaker ? PORT_SPEAKER : 0u) |
+	return (s->channel[2].gate ? PORT_GATE : 0u) | (s->speaker ? PORT_SPEAKER : 0u) |
 	       (now / REFRESH_NS & 1 ? PORT_REFRESH : 0u) |
-	       (output(&p->counter[2], now) ? PORT_OUT : 0u);
+	       (output(&s->channel[2], now) ? PORT_OUT : 0u);
 }
 
 static void port61_write(struct device *d, uint64_t off, unsigned size, uint64_t val)
 {
-	struct i8254 *p = pit(d);
+	struct x86_pit *s = state_of(pit(d));
 
 	(void)off, (void)size;
-	p->speaker = val & PORT_SPEAKER;
-	gate_set(p, &p->counter[2], val & PORT_GATE);
+	s->speaker = val & PORT_SPEAKER;
+	gate_set(pit(d), &s->channel[2], val & PORT_GATE);
 }
 
 static int pit_init(struct device *d, struct err *e)
 {
-	return timer_init(&pit(d)->edge, d, edge_fired, e);
+	if (d->vm->arch == &arch_x86)
+		return timer_init(&pit(d)->edge, d, edge_fired, e);
+	err_set(e, -ENOTSUP, "it is a timer of x86 machines");
+	return err_kind(e, ERR_CONFIG);
 }
 
 static void pit_reset(struct device *d)
 {
-	pit(d)->counter[2].gate = false;
-	update(pit(d));
+	x86_pit_reset(state_of(pit(d)));
+	arm(pit(d), 0);
 }
 
 static int pit_loaded(struct device *d, struct err *e)
 {
 	(void)e;
-	update(pit(d));
+	arm(pit(d), 0);
 	return 0;
 }
 
@@ -339,7 +345,7 @@ const struct device_class i8254_class = {
 	.name = "i8254",
 	.help = "interval timer and port 0x61, for accelerators without one",
 	.size = sizeof(struct i8254),
-	.state = &state,
+	.stateless = true,
 	.io = {{pit_read, pit_write, .sizes = 1, .space = AS_PORTS, .len = 4, .base = 0x40},
 	       {port61_read, port61_write, .sizes = 1, .space = AS_PORTS, .len = 1, .base = 0x61}},
 	.n_irqs = 1,

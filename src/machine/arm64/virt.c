@@ -115,6 +115,11 @@ static void plan_arch(struct virt *b)
 							     .vcpus = c->cpus - GICR_VCPUS};
 }
 
+static bool shown_cpu(const struct machine_config *c)
+{
+	return c->cpu_model && strcmp(c->cpu_model, "host") != 0;
+}
+
 /* What only other machines have, and what this one has one of. */
 static int refuse_foreign(const struct machine_config *c, struct err *e)
 {
@@ -122,6 +127,8 @@ static int refuse_foreign(const struct machine_config *c, struct err *e)
 			   : c->boot != BOOT_AUTO	  ? "--boot"
 			   : c->kaslr			  ? "--kaslr"
 			   : c->irqchip != IRQCHIP_KERNEL ? "--irqchip"
+			   : shown_cpu(c)		  ? "--cpu"
+			   : c->hpet			  ? "--hpet"
 							  : NULL;
 
 	if (what) {

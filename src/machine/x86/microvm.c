@@ -7,12 +7,13 @@
  *	3 GiB      PCI hole                          0x70       mc146818, IRQ 8
  *	0xfec00000 I/O APIC                          0x3f8 …    COM1-COM4, IRQ 4 3 4 3
  *	0xfee00000 local APICs                       0xe9       debug console
- *	4 GiB      the rest of the RAM               0xf4       debug exit
+ *	0xfed00000 HPET, if asked for                0xf4       debug exit
+ *	4 GiB      the rest of the RAM
  *	                                             0x600      ACPI PM block, SCI on IRQ 9
  *	                                             0xcf8      nothing, see add_absent
  *
  * The chips that KVM has in the kernel (PIC, PIT, I/O APIC, local APICs, port 0x61) are the
- * accelerator's.
+ * accelerator's, except if they are all in user space: then only the local APICs are.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #include "arch/x86/defs.h"
 #include "arch/x86/pm.h"
 #include "base/sys.h"
+#include "device/devices.h"
 #include "machine/options.h"
 #include "machine/parts.h"
 #include "machine/x86/microvm.h"
@@ -151,6 +153,39 @@ static int add_absent(struct vm *vm, struct err *e)
 	return as_map_none(&vm->ports, PCI_ADDRESS_PORT, 4, "the absent PCI address register", e);
 }
 
+/* The chips of a PC that are nobody else's. */
+static int add_chips(struct vm *vm, struct err *e)
+{
+	static const struct machine_chip chips[] = {
+		{.class = "i8259", .irq = MACHINE_NO_IRQ},
+		{.class = "ioapic", .irq = MACHINE_NO_IRQ},
+		{.class = "i8254", .irq = 0},
+	};
+	int rc = 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(chips) && !rc; i++)
+		rc = machine_add_chip(vm, &chips[i], NULL, e);
+	return rc;
+}
+
+/*
+ * It can take the place of the 8254 and the RTC only where the 8254 is ours: else its legacy wires
+ * lead nowhere, and it says so.
+ */
+static int add_hpet(struct vm *vm, const struct machine_config *c, struct err *e)
+{
+	static const unsigned pin[DEVICE_IRQ_MAX] = {0, 8, 20, 21};
+	struct device *d;
+	int rc = device_new(vm, device_class_find("hpet"), NULL, &d, e);
+
+	for (unsigned i = machine_irqchip(c) == IRQCHIP_USER ? 0 : 2; i < ARRAY_LEN(pin) && !rc; i++) {
+		rc = device_wire(d, i, pin[i], e);
+		if (rc)
+			device_free(d);
+	}
+	return rc ? rc : device_init(d, e);
+}
+
 static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 {
 	const struct machine_config *c = b->config;
@@ -167,6 +202,10 @@ static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 
 	if (!rc)
 		rc = add_absent(vm, e);
+	if (!rc && machine_irqchip(c) == IRQCHIP_USER)
+		rc = add_chips(vm, e);
+	if (!rc && c->hpet)
+		rc = add_hpet(vm, c, e);
 	for (unsigned i = 0; i < ARRAY_LEN(chips) && !rc; i++)
 		rc = machine_add_chip(vm, &chips[i], NULL, e);
 	if (!rc)
@@ -181,7 +220,7 @@ static int assemble(struct vm *vm, struct microvm *b, struct err *e)
 	int rc = add_memory(vm, b, e);
 
 	if (!rc)
-		rc = vm->accel->irqchip_init(vm, c->irqchip, e);
+		rc = vm->accel->irqchip_init(vm, machine_irqchip(c), e);
 	if (!rc && c->cpu_pin)
 		rc = machine_pin_vcpus(vm, c->cpu_pin, e);
 	if (!rc)
@@ -199,7 +238,8 @@ static int microvm_build(const struct machine_config *c, struct loop *l, struct 
 			       .accel = c->accel,
 			       .loop = l,
 			       .n_vcpus = c->cpus,
-			       .accel_arg = c->accel_arg};
+			       .accel_arg = c->accel_arg,
+			       .cpu_model = c->cpu_model};
 	struct microvm *b;
 	struct vm *vm = NULL;
 	int rc = machine_check(c, &arch_x86, MEMORY_MIN, MEMORY_MAX, e);

@@ -27,9 +27,11 @@ static int acpi_init(struct microvm *b, const struct acpi_node_memory *mem, unsi
 		.n_cpus = c->cpus,
 		.ioapic = &ioapic,
 		.n_ioapics = 1,
-		.pic = c->irqchip == IRQCHIP_KERNEL,
+		.pic = c->irqchip != IRQCHIP_SPLIT,
 		/* ISA interrupt 0 is I/O APIC pin 0, as KVM wires it: no override but the SCI's. */
 		.rtc = true,
+		.hpet = c->hpet ? X86_HPET_ADDR : 0,
+		.hpet_id = c->hpet ? X86_HPET_ID(machine_irqchip(c) == IRQCHIP_USER) : 0,
 		.serial = serial,
 		.n_nodes = c->numa_nodes > 1 ? c->numa_nodes : 0,
 		.memory = mem,

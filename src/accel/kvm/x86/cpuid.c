@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "accel/kvm/x86/x86.h"
+#include "arch/x86/cpu_model.h"
 #include "base/sys.h"
 
 int kvm_x86_supported_cpuid(int node, struct kvm_x86_cpuid **out, struct err *e)
@@ -104,7 +105,9 @@ int kvm_x86_set_cpuid(struct kvm_vcpu *kv, struct err *e)
 
 	from_kvm(kv->kvm->arch->host_cpuid, b->host);
 	fill_in(kv, &in, kv->v->state);
-	rc = x86_cpuid_build(&in, b->guest, &n, e);
+	rc = x86_cpu_model_apply(kv->kvm->vm->cpu_model, b->host, in.n_host, e);
+	if (!rc)
+		rc = x86_cpuid_build(&in, b->guest, &n, e);
 	if (!rc) {
 		to_kvm(b->guest, n, &b->kvm);
 		rc = KVM_CALL(kv->fd, KVM_SET_CPUID2, &b->kvm, e);

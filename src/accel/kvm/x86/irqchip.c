@@ -353,7 +353,24 @@ static void ioapic_to_kvm(const struct x86_ioapic *s, struct kvm_ioapic_state *k
 		k->redirtbl[i].bits = s->rte[i];
 }
 
-static void channel_from_kvm(struct x86_pit_channel *c, const struct kvm_pit_channel_state *k)
+/*
+ * The VM time at which a count began, which KVM has as host time and lets go on while the VM stands
+ * still.  Whole periods do not matter where it would lie before the VM's beginning.
+ */
+static uint64_t count_start(struct clock *clock, const struct kvm_pit_channel_state *k)
+{
+	uint64_t now = clock_now(clock), host = sys_now_ns(), ago;
+
+	if (k->mode > 5 || k->count_load_time <= 0 || (uint64_t)k->count_load_time > host)
+		return 0;
+	ago = host - (uint64_t)k->count_load_time;
+	if (ago > now && k->count)
+		ago %= (uint64_t)k->count * 1000000000u / 1193182u;
+	return ago > now ? 0 : now - ago;
+}
+
+static void channel_from_kvm(struct x86_pit_channel *c, const struct kvm_pit_channel_state *k,
+			     struct clock *clock)
 {
 	*c = (struct x86_pit_channel){.count = k->count,
 				      .latched_count = k->latched_count,
@@ -366,7 +383,8 @@ static void channel_from_kvm(struct x86_pit_channel *c, const struct kvm_pit_cha
 				      .rw_mode = k->rw_mode & 3,
 				      .mode = k->mode,
 				      .bcd = k->bcd,
-				      .gate = k->gate};
+				      .gate = k->gate,
+				      .start = count_start(clock, k)};
 }
 
 /* When the count began is not ours to set: KVM begins anew, up to a period late. */
@@ -386,7 +404,7 @@ static void channel_to_kvm(const struct x86_pit_channel *c, struct kvm_pit_chann
 					    .gate = c->gate};
 }
 
-static int get_kernel(int fd, struct x86_chips *s, struct err *e)
+static int get_kernel(int fd, struct clock *clock, struct x86_chips *s, struct err *e)
 {
 	struct kvm_pit_state2 pit;
 	struct kvm_irqchip chip;
@@ -406,7 +424,7 @@ static int get_kernel(int fd, struct x86_chips *s, struct err *e)
 	ioapic_from_kvm(&s->ioapic, &chip.chip.ioapic);
 	rc = KVM_CALL(fd, KVM_GET_PIT2, &pit, e);
 	for (unsigned i = 0; i < 3 && rc >= 0; i++)
-		channel_from_kvm(&s->pit.channel[i], &pit.channels[i]);
+		channel_from_kvm(&s->pit.channel[i], &pit.channels[i], clock);
 	s->pit.speaker = rc >= 0 && pit.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON;
 	s->pit.legacy_off = rc >= 0 && pit.flags & KVM_PIT_FLAGS_HPET_LEGACY;
 	return rc < 0 ? rc : 0;
@@ -446,7 +464,7 @@ int kvm_x86_chips_get(struct vm *vm, struct err *e)
 
 	x86_chips_reset(s);
 	if (a->chip_ready && a->mode == IRQCHIP_KERNEL)
-		rc = get_kernel(kvm->fd, s, e);
+		rc = get_kernel(kvm->fd, &vm->clock, s, e);
 	if (a->chip_ready && a->mode == IRQCHIP_SPLIT) {
 		pthread_mutex_lock(&a->chip.lock);
 		s->ioapic = a->ioapic;
