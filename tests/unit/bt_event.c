@@ -101,7 +101,8 @@ static const struct g_case cases[] = {
 	G_CASE("int 40", "64@2 13 64@2", NULL, 0, 0xcd, 0x40),
 	G_CASE("int 40 iopl3", "64@2", g_flags, 0x3000, 0xcd, 0x40),
 	G_CASE("int 40 vme", "64@2 jumped 64@2", with_vme, 0, 0xcd, 0x40),
-	G_CASE("int 40 dpl0", "64@2 13 64@2 64@2 13:202 64@2 13:202 64@2 13:202", with_dpl0, 0, 0xcd, 0x40),
+	G_CASE("int 40 dpl0", "64@2 13 64@2 64@2 13:202 64@2 13:202 64@2 13:202",
+	       with_dpl0, 0, 0xcd, 0x40),
 	G_CASE("int 40 trap if", "64@2", with_trap, 0, 0xcd, 0x40),
 	G_CASE("int 40 task", "64@2 jumped jumped jumped jumped 64@2", with_task, 0, 0xcd, 0x40),
 	G_CASE("int3", "3@1", NULL, 0, 0xcc),
@@ -125,8 +126,10 @@ static const struct g_case cases[] = {
 	G_CASE("pushf vme", "ran", with_vme, 0, 0x9c),
 	G_CASE("popf", "ran 13 ran", with_popf, 0, 0x9d),
 	G_CASE("popf iopl3", "ran", with_popf2, 0, 0x9d),
-	G_CASE("popf if", "ran ran ran ran 13@7 ran 13@7 ran 13@7", with_popf, 0, 0x80, 0x4c, 0x24, 0x01, 0x02, 0x9d, 0x9c, 0xfa),
-	G_CASE("popf if iopl3", "ran", with_popf2, 0, 0x80, 0x4c, 0x24, 0x01, 0x02, 0x9d, 0x9c, 0xfa),
+	G_CASE("popf if", "ran ran ran ran 13@7 ran 13@7 ran 13@7",
+	       with_popf, 0, 0x80, 0x4c, 0x24, 0x01, 0x02, 0x9d, 0x9c, 0xfa),
+	G_CASE("popf if iopl3", "ran",
+	       with_popf2, 0, 0x80, 0x4c, 0x24, 0x01, 0x02, 0x9d, 0x9c, 0xfa),
 	G_CASE("popf66", "ran 13 ran", with_popf, 0, 0x66, 0x9d),
 };
 /* clang-format on */
