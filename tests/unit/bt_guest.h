@@ -17,6 +17,7 @@
 #include "arch/arch.h"
 #include "arch/x86/defs.h"
 #include "arch/x86/vcpu.h"
+#include "base/str.h"
 #include "base/sys.h"
 #include "core/vm.h"
 
@@ -465,10 +466,10 @@ static void g_describe(const struct g_end *end, char out[48])
 	int n;
 
 	switch (end->vector) {
-	case G_RAN: strcpy(out, "ran"); return;
-	case G_JUMPED: strcpy(out, "jumped"); return;
-	case G_SHUTDOWN: strcpy(out, "off"); return;
-	case G_LOST: strcpy(out, "lost"); return;
+	case G_RAN: str_copy(out, 48, "ran"); return;
+	case G_JUMPED: str_copy(out, 48, "jumped"); return;
+	case G_SHUTDOWN: str_copy(out, 48, "off"); return;
+	case G_LOST: str_copy(out, 48, "lost"); return;
 	default: break;
 	}
 	n = snprintf(out, 48, "%u", end->vector);
