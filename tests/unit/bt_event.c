@@ -398,6 +398,31 @@ static void a_data_breakpoint_is_a_trap(void **state)
 	assert_int_equal(e.vector, G_RAN);
 }
 
+static void with_port_watch(struct guest *g, struct x86_vcpu *s)
+{
+	s->rflags |= 0x3000;
+	s->cr4 |= g->arg;
+	s->dr[0] = 0x80;
+	s->dr7 |= 2 | 2u << 16; /* G0: ports, 1 byte */
+}
+
+static void a_port_breakpoint_traps_behind_the_access(void **state)
+{
+	struct g_end e;
+
+	(void)state;
+	guest.arg = 8; /* CR4.DE */
+	e = RUN(G_LONG, 3, with_port_watch, "\xe6\x80\x90"); /* out 80h, al */
+	assert_int_equal(e.vector, 1);
+	assert_int_equal(e.rip, G_CODE + 2);
+	assert_int_equal(e.s.dr6, 0xffff0ff1);
+	e = RUN(G_LONG, 3, with_port_watch, "\xe6\x81\x90");
+	assert_int_equal(e.vector, G_RAN);
+	guest.arg = 0;
+	e = RUN(G_LONG, 3, with_port_watch, "\xe6\x80\x90");
+	assert_int_equal(e.vector, G_RAN);
+}
+
 static void a_task_gate_pushes_the_error_code_on_the_new_stack(void **state)
 {
 	struct g_end e;
@@ -453,6 +478,7 @@ int main(void)
 		cmocka_unit_test(a_trap_waits_for_the_instruction_behind_mov_ss),
 		cmocka_unit_test(an_instruction_breakpoint_is_a_fault_that_rf_skips),
 		cmocka_unit_test(a_data_breakpoint_is_a_trap),
+		cmocka_unit_test(a_port_breakpoint_traps_behind_the_access),
 		cmocka_unit_test(a_task_gate_pushes_the_error_code_on_the_new_stack),
 		cmocka_unit_test(iret_with_nt_goes_back_to_the_task),
 	};
