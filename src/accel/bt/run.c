@@ -275,6 +275,10 @@ static void step(struct bt_cpu *c)
 	c->mode.step = true;
 	c->irq_shadow = 0;
 	c->no_trap = false;
+	if (!(shadow & 2)) { /* of an instruction that faulted */
+		c->dr_pending = false;
+		c->dr_hits = 0;
+	}
 	block_run(c, block_get(c));
 	c->mode.step = step_wanted(c);
 	if (c->irq_shadow & 2)
