@@ -341,6 +341,95 @@ static void a_cpu_that_saw_the_flag_runs_code_that_dma_brought(void **state)
 	rig_free();
 }
 
+/*
+ * A store and a mark of its line at the same time, on a page that has another mark, so that the
+ * store looks at the lines: the store finds the mark, or the decoder finds the new bytes.
+ */
+#define ROUNDS 100000u
+
+static _Atomic unsigned arrived;
+
+static void meet(unsigned n)
+{
+	atomic_fetch_add(&arrived, 1);
+	for (unsigned spin = 0; atomic_load(&arrived) < 2 * n; spin++)
+		if (spin % 1000 == 999)
+			sched_yield();
+}
+
+/* This thread to the @nth CPU that the process may use, if there are so many. */
+static void settle_on(unsigned nth)
+{
+	cpu_set_t may, one;
+
+	if (sched_getaffinity(0, sizeof(may), &may))
+		return;
+	for (unsigned i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, &may) && !nth--) {
+			CPU_ZERO(&one);
+			CPU_SET(i, &one);
+			(void)sched_setaffinity(0, sizeof(one), &one);
+			return;
+		}
+}
+
+static void *store_each_round(void *arg)
+{
+	struct bt_cpu *c = arg;
+
+	settle_on(1);
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		meet(3 * i - 2);
+		attend(c);
+		meet(3 * i - 1);
+		for (unsigned wait = i / 64 % 64; wait; wait--)
+			__asm__ volatile("" ::: "memory");
+		bt_st64(c, CODE + 0x100, i);
+		meet(3 * i);
+	}
+	mmu_idle(c, true);
+	return NULL;
+}
+
+static void of_a_store_and_a_mark_at_once_one_sees_the_other(void **state)
+{
+	struct bt_cpu *c = rig_new(2);
+	unsigned first = 0, kept = 0;
+	pthread_t t;
+
+	(void)state;
+	atomic_store(&arrived, 0);
+	cpu_set_t before;
+	sched_getaffinity(0, sizeof(before), &before);
+	assert_int_equal(pthread_create(&t, NULL, store_each_round, rig.cpu[1]), 0);
+	settle_on(0);
+	for (unsigned i = 1; i <= ROUNDS; i++) {
+		struct bt_code_page *p;
+		uint64_t code;
+		uint32_t v;
+		bool s;
+
+		mark(c, CODE, &v, &s);
+		meet(3 * i - 2);
+		meet(3 * i - 1);
+		for (unsigned wait = i % 64; wait; wait--)
+			__asm__ volatile("" ::: "memory");
+		p = bt_code_mark(c, CODE + 0x100, 16, &v, &s);
+		code = decode(CODE + 0x100);
+		meet(3 * i);
+		first += code != i;
+		kept += s; /* not where the store took the mark away at once */
+		if (s && code != i && atomic_load(&p->version) == v)
+			fail_msg("round %u: the store was not noticed", i);
+		bt_code_written(&rig.bvm, rig.ram, CODE, GUEST_PAGE);
+	}
+	pthread_join(t, NULL);
+	sched_setaffinity(0, sizeof(before), &before);
+	assert_true(kept > ROUNDS / 10);
+	print_message("the decoder was first in %u of %u rounds\n", first, ROUNDS);
+	rig_free();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +441,7 @@ int main(void)
 		cmocka_unit_test(a_store_into_the_running_block_ends_it),
 		cmocka_unit_test(a_first_mark_is_settled_when_all_cpus_have_dropped_their_tags),
 		cmocka_unit_test(more_marks_than_the_ring_holds_are_all_served),
+		cmocka_unit_test(of_a_store_and_a_mark_at_once_one_sees_the_other),
 		cmocka_unit_test(a_cpu_that_saw_the_flag_runs_the_new_code),
 		cmocka_unit_test(a_cpu_that_saw_the_flag_runs_code_that_dma_brought),
 	};

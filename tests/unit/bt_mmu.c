@@ -365,6 +365,7 @@ static void smap_is_lifted_by_ac_and_for_explicit_accesses_only(void **state)
 static void each_privilege_has_entries_of_its_own(void **state)
 {
 	struct bt_cpu *c = rig_new(1);
+	struct bt_bounce b;
 
 	(void)state;
 	rig_long(c);
@@ -377,10 +378,12 @@ static void each_privilege_has_entries_of_its_own(void **state)
 	bt_st_sys(c, LA2, 78, 4);
 	expect(TRY(c, bt_st_as(c, LA2, 1, 8, true)), X86_PF, PF_P | PF_U | PF_W);
 	bt_st_as(c, LA2 + 8, 1, 8, false);
+	*(uint8_t *)bt_get_sys(c, LA2 + 8, 1, BT_RMW, true, &b) += 1;
+	bt_put(c, &b, true);
 	c->mode.cpl = 0;
 	rig_mode(c);
 	assert_int_equal(bt_ld64(c, LA2), 78);
-	assert_int_equal(bt_ld64(c, LA2 + 8), 1);
+	assert_int_equal(bt_ld64(c, LA2 + 8), 2);
 	rig_free();
 }
 
@@ -447,6 +450,13 @@ static void a_change_of_the_map_is_seen_when_it_is_attended_to(void **state)
 	assert_int_equal(as_unmap(&rig.vm->mem, RIG_HOLE, &e), 0);
 	mmu_attend(c, BT_ATTN_FLUSH);
 	assert_int_equal(bt_ld32(c, RIG_HOLE), UINT32_MAX);
+	/* One that was idle is not waked, and sees it. */
+	mmu_idle(c, true);
+	atomic_store(&c->attention, 0);
+	rig_map(RIG_HOLE, GUEST_PAGE, false);
+	assert_int_equal(atomic_load(&c->attention), 0);
+	mmu_idle(c, false);
+	assert_int_equal(bt_ld32(c, RIG_HOLE), 0);
 	rig_free();
 }
 

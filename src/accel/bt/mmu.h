@@ -142,6 +142,9 @@ struct bt_bounce {
 };
 void *bt_get(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, bool locked,
 	     struct bt_bounce *b);
+/* The same for a supervisor's access whatever the CPL: accessed and busy bits of descriptors. */
+void *bt_get_sys(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, bool locked,
+		 struct bt_bounce *b);
 void bt_put(struct bt_cpu *c, struct bt_bounce *b, bool write);
 /* The fast way of it: a pointer for a write within one page that the TLB allows, or NULL. */
 static inline void *bt_write_ptr(struct bt_cpu *c, uint64_t la, unsigned n)
