@@ -460,7 +460,7 @@ static void place_implied(struct maker *k, struct world *w)
 		w->gpr[X86_RDI] = target(k, 16);
 		w->gpr[X86_RCX] = rng_below(k->r, 24);
 	}
-	if (is_named(row, "xlat")) {
+	if (is_named(row, "xlatb")) {
 		w->gpr[X86_RAX] = rng_below(k->r, 256);
 		w->gpr[X86_RBX] = target(k, 256);
 	}

@@ -184,10 +184,8 @@ static unsigned rig_run(uint64_t until, unsigned blocks)
 	if (sigsetjmp(out, 0))
 		return c->event.vector;
 	for (n = 0; n < blocks && c->rip != until; n++) {
-		uint32_t attention = atomic_exchange(&c->attention, 0);
-
-		if (attention)
-			mmu_attend(c, attention);
+		if (atomic_load_explicit(&c->attention, memory_order_relaxed))
+			mmu_attend(c, atomic_exchange(&c->attention, 0));
 		b = block_get(c);
 		if (rig.plain)
 			rig_generalise(b);

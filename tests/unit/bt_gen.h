@@ -59,6 +59,8 @@ static inline void gen_modrm(struct gen *g, const struct insn_row *r)
 {
 	const unsigned m = r->mod;
 
+	if (m == MOD_NONE)
+		return;
 	if (m & 0x100) {
 		g->mem = false;
 		g->reg = m >> 3 & 7;
@@ -149,6 +151,8 @@ static inline void gen_row(struct gen *g, const struct insn_row *r, int32_t disp
 		gen_evex(g, r);
 	gen_prefixes(g, r);
 	gen_put(g, r->op);
+	if (r->mod == MOD_NONE)
+		return;
 	gen_put(g, (g->mem ? 0x80u : 0xc0u) | (g->reg & 7) << 3 |
 			   (g->mem ? (unsigned)X86_RBX : g->rm & 7));
 	if (g->mem) {

@@ -91,10 +91,63 @@ static void every_row_does_what_the_host_does(void **state)
 	assert_true(rows > 300);
 }
 
+/* A floating-point row with some exceptions unmasked: 1 run, 0 not. */
+static int try_unmasked(unsigned n, unsigned *wrong, unsigned *trapped)
+{
+	struct bt_cpu *c = rig.c;
+	const char *what = NULL;
+	unsigned vector;
+	struct insn i;
+	struct gen g;
+	int sig;
+
+	gen_row(&g, &insn_table[n], 0);
+	if (insn_decode(g.b, g.n, 8, &c->features, &i) != INSN_OK || i.exec != exec_pure)
+		return 0;
+	rig_fill((uint32_t)rnd() & 0xffff);
+	c->gpr[X86_RBX] = RIG_DATA;
+	native.gpr[X86_RBX] = (uintptr_t)native.data;
+	vector = TRY(i.exec(c, &i));
+	sig = rig_host(g.b, g.n);
+	if ((vector == X86_XM) != (sig == SIGFPE) || (vector != X86_XM && vector != RIG_OK)) {
+		what = "an exception";
+	} else {
+		what = rig_differs(FL_ALL);
+	}
+	if (what) {
+		fail_with(&i, &g, what, vector, sig);
+		++*wrong;
+	}
+	*trapped += sig == SIGFPE;
+	return 1;
+}
+
+static void unmasked_exceptions_leave_all_but_flags_alone(void **state)
+{
+	unsigned wrong = 0, runs = 0, trapped = 0;
+
+	(void)state;
+	rig_new();
+	for (unsigned n = 0; n < insn_rows; n++) {
+		const struct insn_row *r = &insn_table[n];
+		const unsigned before = wrong;
+
+		if (r->exec != exec_pure || !host_has(r) || !(r->attr & A_FP))
+			continue;
+		for (unsigned k = 0; k < 300 && wrong == before; k++)
+			runs += (unsigned)try_unmasked(n, &wrong, &trapped);
+	}
+	rig_free();
+	print_message("%u instructions, %u trapped\n", runs, trapped);
+	assert_int_equal(wrong, 0);
+	assert_true(trapped > 100);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_row_does_what_the_host_does),
+		cmocka_unit_test(unmasked_exceptions_leave_all_but_flags_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

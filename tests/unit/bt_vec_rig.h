@@ -199,7 +199,7 @@ static struct bt_cpu *rig_new(void)
 	c->n_cpuid = ARRAY_LEN(cpuid);
 	pure_features(&host);
 	c->features = host;
-	c->features.bits[F_BASE / 64] |= 1u << F_BASE;
+	c->features.bits[F_BASE / 64] |= 1u << F_BASE | 1u << F_CMOV;
 	c->rflags = X86_FLAGS_FIXED;
 	c->rip = RIG_RIP;
 	assert_int_equal(mmu_init(c, &e), 0);
@@ -257,20 +257,23 @@ static void rig_fill(uint32_t mxcsr)
 	memcpy(native.area, image.xsave, sizeof(native.area));
 }
 
-/* Signals of the host's side come back as their number, with MXCSR as it was. */
+/* Signals of the host's side come back as their number. */
 static sigjmp_buf native_out;
-static uint32_t native_mxcsr;
 
 static void on_signal(int sig, siginfo_t *si, void *context)
 {
 	const ucontext_t *u = context;
 
 	(void)si;
-	native_mxcsr = u->uc_mcontext.fpregs->mxcsr;
+	if (sig == SIGFPE) /* the registers as they were then */
+		memcpy(native.area, u->uc_mcontext.fpregs, 416);
 	siglongjmp(native_out, sig);
 }
 
-/* Runs @n bytes on the host; 0 or a signal.  After a signal native has the registers from before. */
+/*
+ * Runs @n bytes on the host; 0 or a signal.  After a signal native has the registers from before, but
+ * for x87, XMM and MXCSR after SIGFPE.
+ */
 static int rig_host(const uint8_t *b, unsigned n)
 {
 	static struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};

@@ -13,6 +13,7 @@
  * meanings and by event delivery, which run outside of devices), so no device's lock is ever held
  * by somebody who waits for it, and a device may be accessed with it held.
  */
+#include "accel/bt/exec.h"
 #include "accel/bt/mmu_private.h"
 
 /* What an access is made with. */
@@ -54,7 +55,11 @@ static COLD bool is_stack(const struct bt_cpu *c, const struct how *h, uint64_t 
 {
 	if (h->stack || (!h->sys && c->cur && c->cur->seg == X86_SS))
 		return true;
-	return !h->sys && (la - c->gpr[X86_RSP] + 64 < 128 || la - c->gpr[X86_RBP] + 8 < 16);
+	if (h->sys || !c->cur)
+		return false;
+	return la - c->gpr[X86_RSP] + 64 < 128 ||
+	       ((c->cur->exec == exec_enter || c->cur->exec == exec_leave) &&
+		la - c->gpr[X86_RBP] + 8 < 16);
 }
 
 static COLD struct bt_tlbe *miss(struct bt_cpu *c, const struct how *h, uint64_t la,

@@ -147,6 +147,7 @@ struct bt_cpu {
 	struct bt_msrs msr;
 	uint8_t irq_shadow; /* 1: behind STI, 2: behind MOV SS: the next one runs first */
 	bool nmi_pending, nmi_masked;
+	bool no_trap;	 /* the instruction that runs does not trap for the TF it began with */
 	bool dr_pending; /* a data breakpoint was hit: dr6 bits in dr_hits */
 	uint8_t dr_hits;
 	uint8_t delivering; /* an event is being delivered: enum in event.c, for #DF */

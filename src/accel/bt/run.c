@@ -271,13 +271,15 @@ static void step(struct bt_cpu *c)
 	if (hits) {
 		bt_raise_db(c, hits);
 	}
+	c->rflags &= ~(uint64_t)BT_FLAGS_RF; /* before it: IRET may set it for the next one */
 	c->mode.step = true;
 	c->irq_shadow = 0;
+	c->no_trap = false;
 	block_run(c, block_get(c));
 	c->mode.step = step_wanted(c);
-	c->rflags &= ~(uint64_t)BT_FLAGS_RF;
 	if (c->irq_shadow & 2)
 		return; /* traps wait for the instruction behind MOV SS */
+	tf = tf && !c->no_trap;
 	if (tf || c->dr_pending) {
 		hits = (tf ? BT_DR6_BS : 0) | (c->dr_pending ? c->dr_hits : 0);
 		c->dr_pending = false;
@@ -346,7 +348,7 @@ enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 	case BT_LEAVE_STOP:
 		mmu_idle(c, true);
 		return c->stop;
-	default: break;
+	default: bt_deliver_queued(c); break;
 	}
 	stop = loop(c);
 	mmu_idle(c, true);

@@ -188,7 +188,7 @@ void lanes_masked(struct bt_cpu *c, const struct insn *i, const struct pure_stub
 		if (s->flags & PS_WRITE)
 			bt_probe(c, lane_la(c, &l, n), l.size, BT_WRITE);
 	}
-	if (pure_run_on(c, i, s, buf))
+	if (pure_run_on(c, s, buf))
 		pure_raise_xm(c);
 	for (unsigned n = 0; s->flags & PS_WRITE && n < l.n; n++) {
 		if (l.active >> n & 1)

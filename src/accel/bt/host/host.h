@@ -78,7 +78,7 @@ void pure_check(struct bt_cpu *c, const struct pure_stub *s);
  * Runs @s with its memory operand at @mem, #XM and all included.  False: done.  True: #XM is due,
  * and nothing but flags in MXCSR has changed.
  */
-bool pure_run_on(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, void *mem);
+bool pure_run_on(struct bt_cpu *c, const struct pure_stub *s, void *mem);
 _Noreturn void pure_raise_xm(struct bt_cpu *c);
 
 /* exec/lanes.c: @s is of an EVEX row with an opmask, and its memory operand is not simply there. */

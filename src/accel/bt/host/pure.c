@@ -4,16 +4,17 @@
  * Order of checks: #UD and #NM by CR0, CR4 and XCR0; #MF of a pending x87 exception where the
  * instruction uses MMX; the memory operand (alignment #GP, #PF); then the stub, and #XM out of it.
  *
- * SIMD floating-point exceptions.  The host never sees one: what runs on it runs with all of them
- * masked.  With the guest's masks all set, as nearly always, the stub uses the guest's MXCSR as it
- * is and the host or's the flags into it.  Otherwise the stub runs with masks set and flags clear,
- * and what it raised decides whether its effects stand:
- *  - an unmasked invalid, denormal or division by zero is found before anything is computed: then
- *    only flags of those three are recorded (SDM 1 §11.5.2);
- *  - an unmasked underflow is raised by any tiny result, a masked one only by an inexact one: so
- *    the stub is run once more with flush-to-zero, which raises it for all tiny results.
+ * SIMD floating-point exceptions.  A stub runs with the guest's MXCSR, so the host or's the flags
+ * into it and raises SIGFPE for what the guest has unmasked: nearly never anything.  A stub that is
+ * interrupted so has stored nothing yet; the handler jumps out of it, with the flags as the host has
+ * recorded them.  Masking exceptions and looking at the flags would not do: an unmasked underflow
+ * is raised for exact results too, and what is recorded beside an exception depends on which it is
+ * (SDM 1 §11.5.2).
  */
+#include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <ucontext.h>
 
 #include "accel/bt/flags.h"
 #include "accel/bt/host/host.h"
@@ -21,10 +22,7 @@
 #include "accel/bt/exec.h"
 
 #define MX_FLAGS 0x3fu
-#define MX_PRE	 0x07u /* invalid, denormal, division by zero */
-#define MX_UE	 0x10u
 #define MX_MASKS 0x1f80u
-#define MX_FTZ	 0x8000u
 
 #define XCR0_AVX    0x06u
 #define XCR0_AVX512 0xe6u
@@ -83,30 +81,6 @@ void pure_check(struct bt_cpu *c, const struct pure_stub *s)
 		x87_check(c);
 }
 
-/* What a stub may change, to be put back when it turns out to fault. */
-struct kept {
-	uint8_t zmm[64], fx[160];
-	uint64_t k, gpr, rflags;
-	uint8_t cc;
-};
-
-static void keep_state(struct bt_cpu *c, const struct insn *i, struct kept *k, bool back)
-{
-	const unsigned reg = i->op[0].reg;
-
-#define KEEP(a, b) (back ? memcpy(&(b), &(a), sizeof(a)) : memcpy(&(a), &(b), sizeof(a)))
-	switch (i->op[0].kind) {
-	case OP_VEC: KEEP(k->zmm, c->ext.zmm[reg & 31]); break;
-	case OP_K: KEEP(k->k, c->ext.k[reg & 7]); break;
-	case OP_REG: KEEP(k->gpr, c->gpr[reg & 15]); break;
-	case OP_MMX: KEEP(k->fx, c->ext.fx); break;
-	default: break;
-	}
-	KEEP(k->rflags, c->rflags);
-	KEEP(k->cc, c->cc);
-#undef KEEP
-}
-
 /*
  * The ABI wants MXCSR's control bits as they were, and they are, nearly always.  Flags it leaves to
  * us: they stay the guest's, because reading MXCSR is some 20 ns slower behind a change of them.
@@ -121,34 +95,72 @@ static inline void run_stub(struct bt_cpu *c, const struct pure_stub *s, void *m
 	}
 }
 
-static uint32_t run_masked(struct bt_cpu *c, const struct pure_stub *s, void *mem, uint32_t mxcsr)
+/* Where SIGFPE goes, while a stub runs that may raise it. */
+static _Thread_local sigjmp_buf *trap_out;
+static _Thread_local uint32_t trap_mxcsr;
+
+static void on_sigfpe(int sig, siginfo_t *si, void *context)
 {
-	c->ext.mxcsr = (mxcsr & ~MX_FLAGS) | MX_MASKS;
-	run_stub(c, s, mem);
-	return c->ext.mxcsr & MX_FLAGS;
+	const ucontext_t *u = context;
+
+	(void)si;
+	if (!trap_out) { /* not ours: end as without a handler */
+		signal(sig, SIG_DFL);
+		return;
+	}
+	trap_mxcsr = u->uc_mcontext.fpregs->mxcsr;
+	siglongjmp(*trap_out, 1);
+}
+
+static void catch_sigfpe(void)
+{
+	struct sigaction sa = {.sa_sigaction = on_sigfpe, .sa_flags = SA_SIGINFO | SA_NODEFER};
+
+	sigaction(SIGFPE, &sa, NULL); /* cannot fail: the number is good */
+}
+
+/* Once in each process, and SIGFPE let through once in each thread. */
+static void trap_prepare(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	static _Thread_local bool ready;
+	sigset_t set;
+
+	if (ready)
+		return;
+	pthread_once(&once, catch_sigfpe);
+	sigemptyset(&set);
+	sigaddset(&set, SIGFPE);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	ready = true;
+}
+
+/* The unit as the ABI wants it, wherever a stub was left. */
+static void unit_clean(void)
+{
+	const uint32_t host = MX_MASKS;
+
+	if (pure_host()->avx)
+		__asm__ volatile("vzeroupper" ::: "memory");
+	__asm__ volatile("emms; ldmxcsr %0" ::"m"(host));
 }
 
 /* Some exceptions are unmasked.  True: #XM is due, and nothing but the flags has changed. */
-static bool run_trapping(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s,
-			 void *mem)
+static bool run_trapping(struct bt_cpu *c, const struct pure_stub *s, void *mem)
 {
-	const uint32_t guest = c->ext.mxcsr, open = ~guest >> 7 & MX_FLAGS;
-	uint32_t raised = 0, due;
-	struct kept k;
+	sigjmp_buf out;
 
-	keep_state(c, i, &k, false);
-	if (open & MX_UE) {
-		raised = run_masked(c, s, mem, guest | MX_FTZ) & MX_UE;
-		keep_state(c, i, &k, true);
+	trap_prepare();
+	if (sigsetjmp(out, 0)) {
+		trap_out = NULL;
+		unit_clean();
+		c->ext.mxcsr = trap_mxcsr;
+		return true;
 	}
-	raised |= run_masked(c, s, mem, open & MX_UE ? guest & ~MX_FTZ : guest);
-	due = raised & open;
-	if (due & MX_PRE)
-		raised &= MX_PRE;
-	if (due)
-		keep_state(c, i, &k, true);
-	c->ext.mxcsr = guest | raised;
-	return due != 0;
+	trap_out = &out;
+	run_stub(c, s, mem);
+	trap_out = NULL;
+	return false;
 }
 
 _Noreturn void pure_raise_xm(struct bt_cpu *c)
@@ -158,7 +170,7 @@ _Noreturn void pure_raise_xm(struct bt_cpu *c)
 	bt_ud(c);
 }
 
-bool pure_run_on(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, void *mem)
+bool pure_run_on(struct bt_cpu *c, const struct pure_stub *s, void *mem)
 {
 	if (s->flags & (PS_SETTLE | PS_MMX)) {
 		if (s->flags & PS_SETTLE)
@@ -167,13 +179,13 @@ bool pure_run_on(struct bt_cpu *c, const struct insn *i, const struct pure_stub 
 			x87_to_mmx(c);
 	}
 	if (UNLIKELY(s->flags & PS_FP && (c->ext.mxcsr & MX_MASKS) != MX_MASKS))
-		return run_trapping(c, i, s, mem);
+		return run_trapping(c, s, mem);
 	run_stub(c, s, mem);
 	return false;
 }
 
 /* The operand is not simply there: another page, a device, a watched page, or it may trap. */
-static void run_apart(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, uint64_t la)
+static void run_apart(struct bt_cpu *c, const struct pure_stub *s, uint64_t la)
 {
 	const enum bt_access how = !(s->flags & PS_WRITE) ? BT_READ
 				   : s->flags & PS_READ	  ? BT_RMW
@@ -183,8 +195,9 @@ static void run_apart(struct bt_cpu *c, const struct insn *i, const struct pure_
 	void *mem = bt_get(c, la, s->mem, how, false, &b);
 	bool due;
 
-	memcpy(apart, mem, s->mem);
-	due = pure_run_on(c, i, s, apart);
+	if (how != BT_WRITE)
+		memcpy(apart, mem, s->mem);
+	due = pure_run_on(c, s, apart);
 	if (how != BT_READ && !due)
 		memcpy(mem, apart, s->mem);
 	bt_put(c, &b, how != BT_READ && !due);
@@ -201,7 +214,7 @@ void exec_pure(struct bt_cpu *c, const struct insn *i)
 
 	pure_check(c, s);
 	if (!s->mem) {
-		if (UNLIKELY(pure_run_on(c, i, s, NULL)))
+		if (UNLIKELY(pure_run_on(c, s, NULL)))
 			pure_raise_xm(c);
 		return;
 	}
@@ -213,13 +226,13 @@ void exec_pure(struct bt_cpu *c, const struct insn *i)
 		mem = bt_write_ptr(c, la, s->mem);
 	else
 		mem = (void *)(uintptr_t)bt_read_ptr(c, la, s->mem);
-	if (UNLIKELY(!mem || (s->flags & (PS_FP | PS_WRITE)) == (PS_FP | PS_WRITE))) {
+	if (UNLIKELY(!mem)) {
 		if (s->flags & PS_MASKED)
 			lanes_masked(c, i, s, la);
 		else
-			run_apart(c, i, s, la);
+			run_apart(c, s, la);
 		return;
 	}
-	if (UNLIKELY(pure_run_on(c, i, s, mem)))
+	if (UNLIKELY(pure_run_on(c, s, mem)))
 		pure_raise_xm(c);
 }
