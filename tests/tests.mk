@@ -11,14 +11,14 @@ UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/unit/%)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(TEST_LDLIBS)
 
 # The program that plays device scripts; tests/device/run runs it.
 DEVICE_SCRIPTS := $(O)/tests/device/scripts
 
 $(DEVICE_SCRIPTS): $(O)/tests/device/scripts.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(TEST_LDLIBS)
 
 # Programs that make what a golden is compared with: tests/golden/FOLDER/NAME.c.
 GOLDEN_SRCS := $(sort $(wildcard tests/golden/*/*.c))
@@ -26,7 +26,7 @@ GOLDEN_BINS := $(GOLDEN_SRCS:tests/golden/%.c=$(O)/tests/golden/%)
 
 $(O)/tests/golden/%: $(O)/tests/golden/%.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(TEST_LDLIBS)
 
 # The programs that load kernels into a VM without a CPU; tests/boot/run and tests/boot/arm64/run
 # run them.
@@ -34,7 +34,7 @@ BOOT_PLACE := $(O)/tests/boot/place $(O)/tests/boot/arm64/place
 
 $(BOOT_PLACE): %: %.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(TEST_LDLIBS)
 
 # The comparison of instructions with the host's CPU: x86 hosts only.
 INSN_SRCS := $(if $(filter x86,$(ARCH)),$(sort $(wildcard tests/insn/*.c)))
@@ -54,7 +54,8 @@ FUZZ_LINK := $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer)
 
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FUZZ_LINK) -o $@ $< $(FUZZ_MAIN) $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FUZZ_LINK) -o $@ $< $(FUZZ_MAIN) $(LIB) \
+		$(TEST_LDLIBS)
 
 # Whoever calls make without -j gets all processors for the builds below.
 SUBMAKE = +$(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) \

@@ -74,6 +74,12 @@ struct accel_ops {
 	 * reports. */
 	void (*probe)(struct accel_report *r);
 
+	/*
+	 * Begins, on a thread of its own, what takes long, will be needed by a VM and depends on
+	 * the host only.  Nothing has to follow it.  Main thread; optional.
+	 */
+	void (*warm_up)(void);
+
 	int (*vm_init)(struct vm *vm, struct err *e);
 	/* Also after a vm_init that failed or was never reached: vm->accel_data is NULL then. */
 	void (*vm_exit)(struct vm *vm);

@@ -10,6 +10,7 @@
 #include "core/state.h"
 
 struct vcpu;
+struct vm_topology;
 
 /* What a vCPU does, as far as its state tells. */
 enum arch_activity {
@@ -26,7 +27,9 @@ struct arch {
 	unsigned max_vcpus;
 	size_t vcpu_state_size;
 	const struct state_table *vcpu_state; /* of vcpu->state */
-	/* Power-on state of vCPU @index. */
+	/* Writes into a state full of zeros who it is the state of; optional. */
+	void (*vcpu_identify)(void *state, const struct vm_topology *t, unsigned index);
+	/* Power-on state of vCPU @index; who it is stays. */
 	void (*vcpu_reset)(void *state, unsigned index);
 	/* Interrupt chips and timers outside the vCPUs; vm->chips holds chips_size bytes. */
 	size_t chips_size;

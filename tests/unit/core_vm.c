@@ -157,6 +157,73 @@ static void a_vcpu_that_cannot_be_made_fails_the_start_by_name(void **state)
 	fake_vm_free(vm);
 }
 
+static uint64_t entries_of_all(struct vm *vm)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		n += atomic_load(&vm->vcpus[i].entries);
+	return n;
+}
+
+static void no_vcpu_runs_before_the_last_one_is_there_and_then_all_do(void **state)
+{
+	struct timespec ts = {0, 5000000};
+	struct vm *vm = fake_vm_new(3);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	atomic_store(&fake.hold_vcpu, true);
+	assert_int_equal(vm_start_threads(vm, &e), 0);
+	assert_int_equal(vm_start_vcpus(vm, &e), 0);
+	assert_int_equal(vm_prepare(vm, &e), 0);
+	vm_run(vm);
+	nanosleep(&ts, NULL);
+	assert_int_equal(atomic_load(&fake.puts), 0);
+	assert_int_equal(entries_of_all(vm), 0);
+	atomic_store(&fake.hold_vcpu, false);
+	assert_int_equal(vm_settle(vm, &e), 0);
+	assert_int_equal(atomic_load(&fake.puts), 3);
+	for (unsigned i = 0; i < 3; i++)
+		while (!atomic_load(&vm->vcpus[i].entries))
+			nanosleep(&ts, NULL);
+	vm_pause(vm);
+	fake_vm_free(vm);
+}
+
+static void a_vcpu_that_fails_keeps_the_others_out_of_the_guest(void **state)
+{
+	(void)state;
+	for (unsigned put = 0; put < 2; put++) {
+		struct vm *vm = fake_vm_new(3);
+		struct err e = ERR_INIT;
+
+		if (put)
+			fake.fail_put = -EINVAL;
+		else
+			fake.fail_vcpu = -EMFILE;
+		assert_int_equal(vm_start_vcpus(vm, &e), 0);
+		assert_int_equal(vm_prepare(vm, &e), 0);
+		vm_run(vm);
+		assert_int_equal(vm_settle(vm, &e), put ? -EINVAL : -EMFILE);
+		assert_string_equal(e.msg, put ? "cpu1: no state today" : "no vCPU today");
+		assert_int_equal(entries_of_all(vm), 0);
+		vm_stop(vm);
+		assert_int_equal(entries_of_all(vm), 0);
+		fake_vm_free(vm);
+	}
+}
+
+static void threads_that_are_never_told_to_make_a_vcpu_end_with_the_vm(void **state)
+{
+	struct vm *vm = fake_vm_new(3);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(vm_start_threads(vm, &e), 0);
+	fake_vm_free(vm);
+}
+
 static void the_first_request_wins_until_it_is_taken(void **state)
 {
 	struct vm *vm = fake_vm_new(1);
@@ -197,6 +264,9 @@ int main(void)
 		cmocka_unit_test(a_vm_runs_pauses_and_runs_again_under_calls),
 		cmocka_unit_test(a_vcpu_that_stops_for_good_reports_why),
 		cmocka_unit_test(a_vcpu_that_cannot_be_made_fails_the_start_by_name),
+		cmocka_unit_test(no_vcpu_runs_before_the_last_one_is_there_and_then_all_do),
+		cmocka_unit_test(a_vcpu_that_fails_keeps_the_others_out_of_the_guest),
+		cmocka_unit_test(threads_that_are_never_told_to_make_a_vcpu_end_with_the_vm),
 		cmocka_unit_test(the_first_request_wins_until_it_is_taken),
 		cmocka_unit_test(a_back_end_is_found_by_kind_and_name),
 	};

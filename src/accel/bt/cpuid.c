@@ -317,7 +317,7 @@ void bt_cpuid(struct bt_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]
 	if (!k) {
 		if (leaf == 0xb || leaf == 0x1f) {
 			out[2] = subleaf & 0xff;
-			out[3] = ((struct x86_vcpu *)c->v->state)->apic_id;
+			out[3] = c->apic.config.apic_id;
 		}
 		return;
 	}

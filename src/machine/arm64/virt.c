@@ -295,7 +295,7 @@ static int assemble(struct vm *vm, struct virt *b, struct err *e)
 		rc = vm_start_vcpus(vm, e);
 	if (!rc)
 		rc = add_devices(vm, b, e);
-	return rc ? rc : vm_reset(vm, e);
+	return rc ? rc : vm_prepare(vm, e);
 }
 
 static int virt_build(const struct machine_config *c, struct loop *l, struct vm **out,

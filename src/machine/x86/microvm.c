@@ -217,17 +217,19 @@ static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 static int assemble(struct vm *vm, struct microvm *b, struct err *e)
 {
 	const struct machine_config *c = b->config;
-	int rc = add_memory(vm, b, e);
+	int rc = c->cpu_pin ? machine_pin_vcpus(vm, c->cpu_pin, e) : 0;
 
 	if (!rc)
+		rc = vm_start_threads(vm, e);
+	if (!rc)
+		rc = add_memory(vm, b, e);
+	if (!rc)
 		rc = vm->accel->irqchip_init(vm, machine_irqchip(c), e);
-	if (!rc && c->cpu_pin)
-		rc = machine_pin_vcpus(vm, c->cpu_pin, e);
 	if (!rc)
 		rc = vm_start_vcpus(vm, e);
 	if (!rc)
 		rc = add_devices(vm, b, e);
-	return rc ? rc : vm_reset(vm, e);
+	return rc ? rc : vm_prepare(vm, e);
 }
 
 static int microvm_build(const struct machine_config *c, struct loop *l, struct vm **out,

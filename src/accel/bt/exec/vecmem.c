@@ -144,12 +144,6 @@ void exec_vmaskmov(struct bt_cpu *c, const struct insn *i)
 	set_vector(c, i->op[0].reg, buf, vl);
 }
 
-/* Rows that run as they are: exec_pure looks after the mask where the memory is not simply there. */
-void exec_vmov_masked(struct bt_cpu *c, const struct insn *i)
-{
-	exec_pure(c, i);
-}
-
 /* Gather and scatter (SDM 2A §2.3.12, §2.7.6). ------------------------------------------------ */
 
 struct vsib {

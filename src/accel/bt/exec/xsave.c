@@ -434,6 +434,21 @@ static void load_components(struct bt_cpu *c, const struct insn *i, uint8_t *mem
 	}
 }
 
+/*
+ * How much of an area XRSTOR touches: to the end of the last component asked for, whether it is in
+ * the image or not (as the CPUs do that were looked at).
+ */
+static unsigned touched(const struct area *a, uint64_t which)
+{
+	unsigned n = EXTENDED;
+
+	for (unsigned k = AVX; k < COMPONENTS; k++) {
+		if (which >> k & 1)
+			n = MAX(n, (unsigned)a->at[k] + layout[k].size);
+	}
+	return n;
+}
+
 static void load_standard(struct bt_cpu *c, const struct insn *i, uint64_t la, uint64_t rfbm)
 {
 	_Alignas(64) uint8_t mem[AREA_MAX];
@@ -445,8 +460,8 @@ static void load_standard(struct bt_cpu *c, const struct insn *i, uint64_t la, u
 	bv = get_le64(mem + HEADER);
 	if (bv & ~c->xcr0 || !all_zero(mem + HEADER + 8, 16))
 		bt_gp0(c);
-	area_standard(&a, rfbm & bv);
-	bt_ld_block(c, la, mem, a.size);
+	area_standard(&a, rfbm);
+	bt_ld_block(c, la, mem, touched(&a, rfbm));
 	if (rfbm & (BIT(SSE) | BIT(AVX)))
 		mxcsr = get_le32(mem + FX_MXCSR);
 	if (mxcsr & ~mxcsr_mask)
@@ -468,7 +483,7 @@ static void load_compact(struct bt_cpu *c, const struct insn *i, uint64_t la, ui
 	if (has & ~(c->xcr0 & known) || bv & ~has || !all_zero(mem + HEADER + 16, 48))
 		bt_gp0(c);
 	area_compact(&a, has);
-	bt_ld_block(c, la, mem, a.size);
+	bt_ld_block(c, la, mem, touched(&a, rfbm & has));
 	if (rfbm & BIT(SSE))
 		mxcsr = bv & BIT(SSE) ? get_le32(mem + FX_MXCSR) : 0x1f80;
 	if (mxcsr & ~mxcsr_mask)

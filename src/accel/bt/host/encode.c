@@ -414,13 +414,20 @@ static void fill_memory(const struct enc *e, struct pure_stub *s)
 		s->flags |= PS_MASKED;
 }
 
+/* Instructions that raise nothing but take MXCSR's DAZ into account: VRCP14, VRSQRT14, VFPCLASS. */
+static bool reads_mxcsr(const struct insn_row *r)
+{
+	return (r->map == MAP_E38 && r->op >= 0x4c && r->op <= 0x4f) ||
+	       (r->map == MAP_E3A && (r->op == 0x66 || r->op == 0x67));
+}
+
 static void fill_head(const struct enc *e, struct pure_stub *s)
 {
 	const uint32_t fl = e->row->fl_written | e->row->fl_undef;
 
 	s->unit = (uint8_t)unit_of(e);
 	fill_memory(e, s);
-	if (e->row->attr & A_FP)
+	if (e->row->attr & A_FP || reads_mxcsr(e->row))
 		s->flags |= PS_FP;
 	if (e->mmx)
 		s->flags |= PS_MMX;
