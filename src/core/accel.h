@@ -65,6 +65,7 @@ struct accel_ops {
 	const char *name; /* "kvm", "script" */
 	const char *help;
 	bool manual_clock; /* VM time moves by clock_step only */
+	bool in_order;	   /* vcpu_init is called for one vCPU after the other, from 0 on */
 
 	/* Is @arg, "key=value,...", what vm_options.accel_arg may be?  NULL: it has no options. */
 	int (*arg_check)(const char *arg, struct err *e);

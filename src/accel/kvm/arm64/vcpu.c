@@ -2,8 +2,13 @@
  * accel/kvm/arm64/vcpu.c - the arm64 part of a VM and its vCPUs, and the accelerator's table.
  *
  * The GIC cannot be started before all vCPUs are there, and the PMU not before the GIC is.  vCPUs
- * are made by their own threads in any order: the last one to be made starts both.  Its ioctls on
- * the others' descriptors find them idle, because nobody runs before all are made.
+ * are made by their own threads: the last one to be made starts both.  Its ioctls on the others'
+ * descriptors find them idle, because nobody runs before all are made.
+ *
+ * vCPUs are made in the order of their numbers.  KVM takes a vCPU's id for its place among those
+ * that were made, where it raises a timer's interrupt (Linux 6.1, kvm_timer_update_irq and
+ * kvm_vgic_inject_irq) and where a GIC attribute names a vCPU: made in another order, the interrupt
+ * goes to the wrong one, which refuses it, and a guest's CPU waits for its timer for ever.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -184,6 +189,7 @@ static int vcpu_init(struct vcpu *v, struct err *e)
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.help = "the processor's virtualization, through /dev/kvm",
+	.in_order = true,
 	.arg_check = kvm_arg_check,
 	.probe = kvm_arm64_probe,
 	.vm_init = kvm_vm_init,
