@@ -82,7 +82,7 @@ check-all-build: check-build
 	$(SUBMAKE) ARCH=$(OTHER_ARCH) BUILD=release all unit-build
 	$(SUBMAKE) BUILD=fuzz fuzz-build
 
-## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test bed
+## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test beds
 check-all:
 	@tools/install-deps ci
 	$(SUBMAKE) check-all-build
