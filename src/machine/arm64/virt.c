@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "boot/arm64/load.h"
+#include "device/primecell.h"
 #include "machine/options.h"
 #include "machine/parts.h"
 
@@ -88,6 +89,7 @@ static int board_reset(struct vm *vm, struct err *e)
 
 	if (!b->image)
 		return 0;
+	b->board.clidr = b->made.clidr;
 	rc = boot_arm64_load(&vm->mem, &b->params, &entry, e);
 	if (rc)
 		return rc;
@@ -199,9 +201,9 @@ static int describe(struct virt *b, struct err *e)
 			  .virt = ARM64_PPI_TIMER_VIRT,
 			  .hyp = ARM64_PPI_TIMER_HYP},
 		.pmu_ppi = b->made.pmu ? ARM64_PPI_PMU : 0,
-		.uart = {c->serial[0] ? UART : 0, UART_SPI},
-		.rtc = {RTC, RTC_SPI},
-		.gpio = {GPIO, GPIO_SPI},
+		.uart = {c->serial[0] ? UART : 0, UART_SPI, PRIMECELL_PL011},
+		.rtc = {RTC, RTC_SPI, PRIMECELL_PL031},
+		.gpio = {GPIO, GPIO_SPI, PRIMECELL_PL061},
 		.power_pin = GPIO_POWER,
 	};
 	describe_gic(b);

@@ -17,6 +17,8 @@
 #include "accel/kvm/arm64/arm64.h"
 #include "base/sys.h"
 
+#define ARM64_KVM_CLIDR (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | ARM64_CLIDR_EL1)
+
 /* @want, of what the host @has: whether the vCPUs get it. */
 static int decide(enum arm64_want want, bool has, const char *what, bool *on, struct err *e)
 {
@@ -153,8 +155,13 @@ static int start_pmu(struct kvm_vcpu *kv, struct err *e)
  */
 static int start_all(struct kvm_arch *a, struct err *e)
 {
-	int rc = kvm_arm64_irqchip_start(a, e);
+	int rc = kvm_arm64_reg_get(a->kvm->vcpus[0].fd, ARM64_KVM_CLIDR, &a->made.clidr,
+				   "CLIDR_EL1", e);
 
+	if (!rc && a->config->made)
+		a->config->made->clidr = a->made.clidr;
+	if (!rc)
+		rc = kvm_arm64_irqchip_start(a, e);
 	for (unsigned i = 0; i < a->kvm->vm->n_vcpus && a->made.pmu && !rc; i++)
 		rc = start_pmu(&a->kvm->vcpus[i], e);
 	return rc;
