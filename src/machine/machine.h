@@ -15,6 +15,7 @@
 #define MACHINE_DEVICES	 64
 #define MACHINE_NODES	 8
 #define MACHINE_CPUS_MAX 1024
+#define MACHINE_RAW_ADDR UINT64_MAX
 
 struct machine_config {
 	const char *name;
@@ -27,8 +28,8 @@ struct machine_config {
 	unsigned numa_nodes; /* 0 or 1: no NUMA */
 	enum irqchip_mode irqchip;
 	const char *kernel;
-	const char *raw; /* flat real-mode binary */
-	uint64_t raw_addr;
+	const char *raw;   /* flat binary */
+	uint64_t raw_addr; /* or MACHINE_RAW_ADDR: where this machine usually has them */
 	const char *initrd[MACHINE_INITRDS];
 	unsigned n_initrds;
 	const char *append;
@@ -40,7 +41,7 @@ struct machine_config {
 	const char *serial[MACHINE_SERIALS]; /* chardev specs; NULL: "none" */
 	const char *device[MACHINE_DEVICES]; /* "class,key=value,…" */
 	unsigned n_devices;
-	const char *cpu_pin; /* "0-3,5", or "0=2,1=3" */
+	const char *cpu_pin;   /* "0-3,5", or "0=2,1=3" */
 	const char *accel_arg; /* see struct vm_options */
 };
 
