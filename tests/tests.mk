@@ -106,5 +106,5 @@ golden: $(O)/lodge
 	$(Q)LODGE=$(O)/lodge tests/golden/run --write
 
 .SECONDARY:
--include $(O)/tests/device/scripts.d
+-include $(O)/tests/device/scripts.d $(BOOT_PLACE:%=%.d)
 -include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS))
