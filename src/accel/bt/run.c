@@ -340,7 +340,7 @@ static enum vcpu_stop loop(struct bt_cpu *c)
 			step(c);
 			continue;
 		}
-		block_run(c, block_get(c));
+		block_run_on(c);
 	}
 }
 
