@@ -2,8 +2,8 @@
 # matter of tests/run.
 
 # Unit tests: a program of cmocka tests for each tests/unit/NAME.c, linked with the whole library.
-# Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.  The
-# software CPU (bt_*.c) is on x86 hosts only.
+# Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.
+# The software CPU (bt_*.c) is on x86 hosts only.
 UNIT_KVM_ARM64 := $(wildcard tests/unit/kvm_arm64_*.c)
 UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c tests/unit/bt_*.c))
 UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_KVM_X86),$(UNIT_KVM_ARM64)),\
@@ -66,7 +66,8 @@ FUZZ_DIR := build/$(HOST_ARCH)-fuzz-clang
 OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
-unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) $(if $(CROSS),$(O)/run)
+unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) \
+	$(if $(CROSS),$(O)/run)
 	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
 	@:

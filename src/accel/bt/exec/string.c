@@ -292,7 +292,7 @@ void exec_scas(struct bt_cpu *c, const struct insn *i)
 			pair[0] = bt_ld(c, dst, s.n);
 			stop = (pair[0] == pair[1]) == !!(i->prefixes & INSN_REPNE);
 		} else {
-			stop = compare_run(&s, q + low, NULL, true, &k, pair);
+			stop = compare_run(&s, q + low, q + low, true, &k, pair);
 		}
 		str_step(&s, X86_RDI, k);
 		again = str_next(&s, k, k == 1 ? STR_WORK_SINGLE : k * s.n, stop);
