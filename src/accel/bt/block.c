@@ -345,7 +345,7 @@ static struct bt_block *find_pa(struct bt_cpu *c, uint64_t la)
 
 	bt_fetch(c, la, &pa, &host);
 	link = pa_head(c->blocks, pa, c->mode.code);
-	while ((b = *link)) {
+	for (b = *link; b; b = *link) {
 		if (!stands(b)) {
 			*link = b->next;
 			continue;
