@@ -93,7 +93,7 @@ check-all-build: check-build
 	$(SUBMAKE) ARCH=$(OTHER_ARCH) BUILD=release all unit-build
 	$(SUBMAKE) BUILD=fuzz fuzz-build
 
-## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test bed
+## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test beds
 check-all:
 	@tools/install-deps ci
 	$(SUBMAKE) check-all-build
@@ -117,5 +117,5 @@ golden: $(O)/lodge
 	$(Q)LODGE=$(O)/lodge tests/golden/run --write
 
 .SECONDARY:
--include $(O)/tests/device/scripts.d
+-include $(O)/tests/device/scripts.d $(BOOT_PLACE:%=%.d)
 -include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS) $(INSN_SRCS))
