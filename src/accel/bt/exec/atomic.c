@@ -111,7 +111,8 @@ __attribute__((target("cx16"))) static uint128 host_cas16(void *p, uint128 old, 
 	return __sync_val_compare_and_swap((uint128 *)p, old, v);
 }
 
-static uint128 cas_pair(void *p, unsigned n, uint128 old, uint128 v)
+__attribute__((no_sanitize("alignment"))) static uint128 cas_pair(void *p, unsigned n, uint128 old,
+								  uint128 v)
 {
 	if (n == 16)
 		return host_cas16(p, old, v);
