@@ -464,7 +464,7 @@ void block_run(struct bt_cpu *c, struct bt_block *b)
 static inline bool undisturbed(const struct bt_cpu *c)
 {
 	return !(atomic_load_explicit(&c->attention, memory_order_relaxed) | c->irq_waits |
-		 c->nmi_pending | c->mode.step | (c->mp_state != X86_MP_RUNNING));
+		 c->nmi_pending | c->mode.step | c->irq_shadow | (c->mp_state != X86_MP_RUNNING));
 }
 
 void block_run_on(struct bt_cpu *c)

@@ -234,7 +234,6 @@ static bool compare_run(const struct str *s, const uint8_t *a, const uint8_t *b,
 	}
 }
 
-/* Flags are those of before if a fault comes in the middle: they are set at the end. */
 /*
  * The flags change when the comparison is over: CPUs show those from before the instruction when it
  * is interrupted or faults between two elements.
