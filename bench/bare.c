@@ -1,8 +1,9 @@
 /*
  * bare: the least that can run a flat real-mode binary on the KVM API, for comparison.
  *
- *	bare [-i] FILE		256 MiB of memory, FILE at 0x7c00; -i: interrupt controllers and
- *timer
+ *	bare [-i] [-c] FILE	256 MiB of memory, FILE at 0x7c00
+ *		-i	interrupt controllers and timer
+ *		-c	a CPUID, without which KVM lets no guest into long mode
  *
  * Port 0x3f8 goes to standard output, a value V written to port 0xf4 ends with code (V << 1) | 1,
  * and every other access is taken and forgotten.  Nothing is checked that costs time.
@@ -77,12 +78,23 @@ static int vcpu_run(int vcpu, struct kvm_run *run)
 	}
 }
 
+static void vcpu_set_cpuid(int kvm, int vcpu)
+{
+	struct kvm_cpuid2 *id = calloc(1, sizeof(*id) + 256 * sizeof(id->entries[0]));
+
+	need(id ? 0 : -1, "memory");
+	id->nent = 256;
+	need(ioctl(kvm, KVM_GET_SUPPORTED_CPUID, id), "KVM_GET_SUPPORTED_CPUID");
+	need(ioctl(vcpu, KVM_SET_CPUID2, id), "KVM_SET_CPUID2");
+}
+
 int main(int argc, char **argv)
 {
-	int with_irqchip = argc == 3 && strcmp(argv[1], "-i") == 0;
+	int with_irqchip = argc > 2 && strcmp(argv[1], "-i") == 0;
+	int with_cpuid = argc > 2 && strcmp(argv[1 + with_irqchip], "-c") == 0;
 
-	if (argc != 2 + with_irqchip) {
-		fprintf(stderr, "usage: bare [-i] FILE\n");
+	if (argc != 2 + with_irqchip + with_cpuid) {
+		fprintf(stderr, "usage: bare [-i] [-c] FILE\n");
 		return 2;
 	}
 	int kvm = (int)need(open("/dev/kvm", O_RDWR | O_CLOEXEC), "/dev/kvm");
@@ -96,6 +108,8 @@ int main(int argc, char **argv)
 	size_t len = (size_t)need(ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), "kvm_run's size");
 	struct kvm_run *run = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu, 0);
 	need(run == MAP_FAILED ? -1 : 0, "kvm_run");
+	if (with_cpuid)
+		vcpu_set_cpuid(kvm, vcpu);
 	vcpu_start(vcpu);
 	return vcpu_run(vcpu, run);
 }

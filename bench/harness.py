@@ -83,8 +83,9 @@ def measure(argv, prints=True, timeout=30):
     return Sample(first, end, cpu)
 
 
-def bare(guest, irqchip=False):
-    return [out("bare")] + (["-i"] if irqchip else []) + [out(guest + ".bin")]
+def bare(guest, irqchip=False, cpuid=False):
+    return ([out("bare")] + (["-i"] if irqchip else []) + (["-c"] if cpuid else [])
+            + [out(guest + ".bin")])
 
 
 def lodge(binary, guest, *extra, accel="kvm"):

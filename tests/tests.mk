@@ -2,23 +2,24 @@
 # matter of tests/run.
 
 # Unit tests: a program of cmocka tests for each tests/unit/NAME.c, linked with the whole library.
-# Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.
+# Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.  The
+# software CPU (bt_*.c) is on x86 hosts only.
 UNIT_KVM_ARM64 := $(wildcard tests/unit/kvm_arm64_*.c)
-UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c))
+UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c tests/unit/bt_*.c))
 UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_KVM_X86),$(UNIT_KVM_ARM64)),\
 	$(wildcard tests/unit/*.c)))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/unit/%)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(TEST_LDLIBS)
 
 # The program that plays device scripts; tests/device/run runs it.
 DEVICE_SCRIPTS := $(O)/tests/device/scripts
 
 $(DEVICE_SCRIPTS): $(O)/tests/device/scripts.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(TEST_LDLIBS)
 
 # Programs that make what a golden is compared with: tests/golden/FOLDER/NAME.c.
 GOLDEN_SRCS := $(sort $(wildcard tests/golden/*/*.c))
@@ -26,7 +27,7 @@ GOLDEN_BINS := $(GOLDEN_SRCS:tests/golden/%.c=$(O)/tests/golden/%)
 
 $(O)/tests/golden/%: $(O)/tests/golden/%.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(TEST_LDLIBS)
 
 # The programs that load kernels into a VM without a CPU; tests/boot/run and tests/boot/arm64/run
 # run them.
@@ -34,7 +35,7 @@ BOOT_PLACE := $(O)/tests/boot/place $(O)/tests/boot/arm64/place
 
 $(BOOT_PLACE): %: %.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(TEST_LDLIBS)
 
 # The comparison of instructions with the host's CPU: x86 hosts only.
 INSN_SRCS := $(if $(filter x86,$(ARCH)),$(sort $(wildcard tests/insn/*.c)))
@@ -54,7 +55,8 @@ FUZZ_LINK := $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer)
 
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FUZZ_LINK) -o $@ $< $(FUZZ_MAIN) $(LIB) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FUZZ_LINK) -o $@ $< $(FUZZ_MAIN) $(LIB) \
+		$(TEST_LDLIBS)
 
 # Whoever calls make without -j gets all processors for the builds below.
 SUBMAKE = +$(Q)$(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc)) \
@@ -91,7 +93,7 @@ check-all-build: check-build
 	$(SUBMAKE) ARCH=$(OTHER_ARCH) BUILD=release all unit-build
 	$(SUBMAKE) BUILD=fuzz fuzz-build
 
-## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test bed
+## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test beds
 check-all:
 	@tools/install-deps ci
 	$(SUBMAKE) check-all-build
@@ -115,5 +117,5 @@ golden: $(O)/lodge
 	$(Q)LODGE=$(O)/lodge tests/golden/run --write
 
 .SECONDARY:
--include $(O)/tests/device/scripts.d
+-include $(O)/tests/device/scripts.d $(BOOT_PLACE:%=%.d)
 -include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS) $(INSN_SRCS))

@@ -14,6 +14,17 @@
 #include "base/endian.h"
 #include "base/sys.h"
 #include "boot/unpack_impl.h"
+#include "boot/unpack_lib.h"
+
+#define LZ4_FUNCTIONS(F)                   \
+	F(LZ4_decompress_safe)             \
+	F(LZ4_decompress_safe_partial)     \
+	F(LZ4F_isError)                    \
+	F(LZ4F_createDecompressionContext) \
+	F(LZ4F_decompress)                 \
+	F(LZ4F_freeDecompressionContext)
+
+UNPACK_LIB(lz4, "liblz4.so.1", "liblz4-1", LZ4_FUNCTIONS);
 
 #define LEGACY_MAGIC 0x184c2102u
 #define LEGACY_BLOCK MIB(8)
@@ -67,8 +78,8 @@ static int legacy_head(struct legacy *l, size_t n)
 		r = legacy_input(l, take, &in);
 		if (r)
 			return r;
-		made = LZ4_decompress_safe_partial((const char *)in, (char *)j->dst + j->out,
-						   (int)take, (int)want, (int)want);
+		made = lz4.LZ4_decompress_safe_partial((const char *)in, (char *)j->dst + j->out,
+						       (int)take, (int)want, (int)want);
 		if (take == n || (made >= 0 && (size_t)made == want))
 			break;
 	}
@@ -91,8 +102,8 @@ static int legacy_block(struct legacy *l, size_t n)
 	r = legacy_input(l, n, &in);
 	if (r)
 		return r;
-	made = LZ4_decompress_safe((const char *)in, (char *)j->dst + j->out, (int)n,
-				   (int)MIN(room, LEGACY_BLOCK));
+	made = lz4.LZ4_decompress_safe((const char *)in, (char *)j->dst + j->out, (int)n,
+				       (int)MIN(room, LEGACY_BLOCK));
 	if (made < 0) {
 		/* One answer stands for damage and for a buffer that is too small. */
 		return room < LEGACY_BLOCK
@@ -108,9 +119,10 @@ int unpack_lz4_legacy(struct unpack_job *j)
 {
 	struct legacy l = {.j = j};
 	uint8_t word[4];
-	int r;
+	int r = unpack_lib_load(&lz4_lib, j->e);
 
-	r = unpack_take(j, word, sizeof(word));
+	if (!r)
+		r = unpack_take(j, word, sizeof(word));
 	/* Fewer than four bytes at the end are padding. */
 	while (!r && j->end - j->off >= sizeof(word) && !(j->head && j->out == j->cap)) {
 		uint32_t n;
@@ -134,8 +146,8 @@ static int frame_step(void *decoder, struct unpack_stream *s, struct err *e)
 {
 	size_t in = s->in_len, out = s->out_len, left;
 
-	left = LZ4F_decompress(decoder, s->out, &out, s->in, &in, NULL);
-	if (LZ4F_isError(left))
+	left = lz4.LZ4F_decompress(decoder, s->out, &out, s->in, &in, NULL);
+	if (lz4.LZ4F_isError(left))
 		return unpack_damaged(e);
 	s->in += in;
 	s->in_len -= in;
@@ -148,11 +160,14 @@ static int frame_step(void *decoder, struct unpack_stream *s, struct err *e)
 int unpack_lz4_frame(struct unpack_job *j)
 {
 	LZ4F_dctx *ctx = NULL;
-	int r;
+	int r = unpack_lib_load(&lz4_lib, j->e);
 
-	if (fault_hit("lz4") || LZ4F_isError(LZ4F_createDecompressionContext(&ctx, LZ4F_VERSION)))
+	if (r)
+		return r;
+	if (fault_hit("lz4") ||
+	    lz4.LZ4F_isError(lz4.LZ4F_createDecompressionContext(&ctx, LZ4F_VERSION)))
 		return err_nomem(j->e, KIB(64), "the decoder");
 	r = unpack_by_steps(j, frame_step, ctx);
-	LZ4F_freeDecompressionContext(ctx);
+	lz4.LZ4F_freeDecompressionContext(ctx);
 	return r;
 }

@@ -9,12 +9,16 @@
 #include <lzo/lzo1x.h>
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 #include "base/endian.h"
 #include "base/str.h"
 #include "base/sys.h"
 #include "boot/unpack_impl.h"
+#include "boot/unpack_lib.h"
+
+#define LZO_FUNCTIONS(F) F(__lzo_init_v2) F(lzo1x_decompress_safe) F(lzo_adler32)
+
+UNPACK_LIB(lzo, "liblzo2.so.2", "liblzo2-2", LZO_FUNCTIONS);
 
 #define F_ADLER32_D 0x1u
 #define F_ADLER32_C 0x2u
@@ -88,7 +92,7 @@ static int take_header(struct lzop *z)
 static bool sums_match(uint32_t flags, uint32_t f_adler, uint32_t f_crc, const uint32_t *sums,
 		       const uint8_t *data, uint32_t n)
 {
-	if (flags & f_adler && *sums++ != (uint32_t)adler32(1, data, n))
+	if (flags & f_adler && *sums++ != lzo.lzo_adler32(1, data, n))
 		return false;
 	return !(flags & f_crc) || *sums == str_crc32(0, data, n);
 }
@@ -108,7 +112,7 @@ static int block(struct lzop *z, uint32_t n, uint32_t packed, const uint32_t *su
 		return r;
 	if (packed < n) {
 		if (!sums_match(z->flags, F_ADLER32_C, F_CRC32_C, sums_c, z->in, packed) ||
-		    lzo1x_decompress_safe(z->in, packed, z->out, &made, NULL) != LZO_E_OK ||
+		    lzo.lzo1x_decompress_safe(z->in, packed, z->out, &made, NULL) != LZO_E_OK ||
 		    made != n)
 			return unpack_damaged(j->e);
 		from = z->out;
@@ -154,9 +158,11 @@ static int blocks(struct lzop *z)
 int unpack_lzo(struct unpack_job *j)
 {
 	struct lzop z = {.j = j};
-	int r;
+	int r = unpack_lib_load(&lzo_lib, j->e);
 
-	if (lzo_init() != LZO_E_OK)
+	if (r)
+		return r;
+	if (lzo.lzo_init() != LZO_E_OK)
 		return err_set(j->e, -ENOSYS, "cannot be unpacked: liblzo2 does not start");
 	z.in = sys_alloc(2 * BLOCK_MAX);
 	if (!z.in)

@@ -10,6 +10,13 @@
 
 #include "base/sys.h"
 #include "boot/unpack_impl.h"
+#include "boot/unpack_lib.h"
+
+#define ZLIB_FUNCTIONS(F)  F(inflateInit2_) F(inflate) F(inflateEnd)
+#define BZIP2_FUNCTIONS(F) F(BZ2_bzDecompressInit) F(BZ2_bzDecompress) F(BZ2_bzDecompressEnd)
+
+UNPACK_LIB(zlib, "libz.so.1", "zlib1g", ZLIB_FUNCTIONS);
+UNPACK_LIB(bzip2, "libbz2.so.1.0", "libbz2-1.0", BZIP2_FUNCTIONS);
 
 static void *gzip_alloc(void *opaque, unsigned n, unsigned size)
 {
@@ -33,7 +40,7 @@ static int gzip_step(void *decoder, struct unpack_stream *s, struct err *e)
 	z->avail_in = (unsigned)in;
 	z->next_out = s->out;
 	z->avail_out = (unsigned)out;
-	r = inflate(z, Z_NO_FLUSH);
+	r = zlib.inflate(z, Z_NO_FLUSH);
 	s->in += in - z->avail_in;
 	s->in_len -= in - z->avail_in;
 	s->out += out - z->avail_out;
@@ -50,14 +57,16 @@ static int gzip_step(void *decoder, struct unpack_stream *s, struct err *e)
 int unpack_gzip(struct unpack_job *j)
 {
 	z_stream z = {.zalloc = gzip_alloc, .zfree = gzip_free};
-	int r;
+	int r = unpack_lib_load(&zlib_lib, j->e);
 
+	if (r)
+		return r;
 	/* 16 more than the window's bits: a gzip header, not a zlib one. */
-	r = inflateInit2(&z, 15 + 16);
+	r = zlib.inflateInit2(&z, 15 + 16);
 	if (r != Z_OK)
 		return err_nomem(j->e, KIB(10), "the gzip decoder");
 	r = unpack_by_steps(j, gzip_step, &z);
-	inflateEnd(&z);
+	zlib.inflateEnd(&z);
 	return r;
 }
 
@@ -81,7 +90,7 @@ static int bzip2_step(void *decoder, struct unpack_stream *s, struct err *e)
 	z->avail_in = (unsigned)in;
 	z->next_out = (char *)s->out;
 	z->avail_out = (unsigned)out;
-	r = BZ2_bzDecompress(z);
+	r = bzip2.BZ2_bzDecompress(z);
 	s->in += in - z->avail_in;
 	s->in_len -= in - z->avail_in;
 	s->out += out - z->avail_out;
@@ -97,11 +106,13 @@ static int bzip2_step(void *decoder, struct unpack_stream *s, struct err *e)
 int unpack_bzip2(struct unpack_job *j)
 {
 	bz_stream z = {.bzalloc = bzip2_alloc, .bzfree = gzip_free};
-	int r;
+	int r = unpack_lib_load(&bzip2_lib, j->e);
 
-	if (BZ2_bzDecompressInit(&z, 0, 0) != BZ_OK)
+	if (r)
+		return r;
+	if (bzip2.BZ2_bzDecompressInit(&z, 0, 0) != BZ_OK)
 		return err_nomem(j->e, KIB(64), "the bzip2 decoder");
 	r = unpack_by_steps(j, bzip2_step, &z);
-	BZ2_bzDecompressEnd(&z);
+	bzip2.BZ2_bzDecompressEnd(&z);
 	return r;
 }

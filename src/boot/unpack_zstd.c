@@ -13,10 +13,22 @@
 
 #include "base/sys.h"
 #include "boot/unpack_impl.h"
+#include "boot/unpack_lib.h"
+
+#define ZSTD_FUNCTIONS(F)               \
+	F(ZSTD_getErrorCode)            \
+	F(ZSTD_decompressStream)        \
+	F(ZSTD_isError)                 \
+	F(ZSTD_findFrameCompressedSize) \
+	F(ZSTD_decompressDCtx)          \
+	F(ZSTD_createDCtx)              \
+	F(ZSTD_freeDCtx)
+
+UNPACK_LIB(zstd, "libzstd.so.1", "libzstd1", ZSTD_FUNCTIONS);
 
 static int zstd_error(const struct unpack_job *j, struct err *e, size_t r)
 {
-	switch (ZSTD_getErrorCode(r)) {
+	switch (zstd.ZSTD_getErrorCode(r)) {
 	case ZSTD_error_dstSize_tooSmall: return j ? unpack_too_much(j) : unpack_damaged(e);
 	case ZSTD_error_srcSize_wrong: return unpack_early(e);
 	case ZSTD_error_memory_allocation: return err_nomem(e, MIB(1), "the window");
@@ -30,9 +42,9 @@ static int zstd_step(void *decoder, struct unpack_stream *s, struct err *e)
 {
 	ZSTD_inBuffer in = {s->in, s->in_len, 0};
 	ZSTD_outBuffer out = {s->out, s->out_len, 0};
-	size_t r = ZSTD_decompressStream(decoder, &out, &in);
+	size_t r = zstd.ZSTD_decompressStream(decoder, &out, &in);
 
-	if (ZSTD_isError(r))
+	if (zstd.ZSTD_isError(r))
 		return zstd_error(NULL, e, r);
 	s->in += in.pos;
 	s->in_len -= in.pos;
@@ -44,12 +56,12 @@ static int zstd_step(void *decoder, struct unpack_stream *s, struct err *e)
 
 static int one_shot(struct unpack_job *j, ZSTD_DCtx *ctx, const uint8_t *in, size_t n)
 {
-	size_t frame = ZSTD_findFrameCompressedSize(in, n), r;
+	size_t frame = zstd.ZSTD_findFrameCompressedSize(in, n), r;
 
-	if (ZSTD_isError(frame))
+	if (zstd.ZSTD_isError(frame))
 		return zstd_error(j, j->e, frame);
-	r = ZSTD_decompressDCtx(ctx, j->dst, j->cap, in, frame);
-	if (ZSTD_isError(r))
+	r = zstd.ZSTD_decompressDCtx(ctx, j->dst, j->cap, in, frame);
+	if (zstd.ZSTD_isError(r))
 		return zstd_error(j, j->e, r);
 	j->out = r;
 	return 0;
@@ -77,12 +89,15 @@ static int whole(struct unpack_job *j, ZSTD_DCtx *ctx)
 
 int unpack_zstd(struct unpack_job *j)
 {
-	ZSTD_DCtx *ctx = fault_hit("zstd") ? NULL : ZSTD_createDCtx();
-	int r;
+	int r = unpack_lib_load(&zstd_lib, j->e);
+	ZSTD_DCtx *ctx;
 
+	if (r)
+		return r;
+	ctx = fault_hit("zstd") ? NULL : zstd.ZSTD_createDCtx();
 	if (!ctx)
 		return err_nomem(j->e, KIB(160), "the decoder");
 	r = j->head ? unpack_by_steps(j, zstd_step, ctx) : whole(j, ctx);
-	ZSTD_freeDCtx(ctx);
+	zstd.ZSTD_freeDCtx(ctx);
 	return r;
 }

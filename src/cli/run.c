@@ -92,9 +92,21 @@ static void explain_accel(const struct accel_ops *a)
 	free(r);
 }
 
+/* Before all else that takes time: the accelerators have a thread for it. */
+static void warm_up(const struct run_config *rc)
+{
+	for (size_t i = 0; accel_list[i] && !rc->script; i++) {
+		const struct accel_ops *a = accel_list[i];
+		if (a->warm_up && (!rc->m.accel || rc->m.accel == a))
+			a->warm_up();
+	}
+}
+
 static int run_vm(struct run_config *rc, struct err *e)
 {
 	bool chosen = rc->m.accel != NULL;
+
+	warm_up(rc);
 
 	if (!chosen && rc->script) {
 		rc->m.accel = accel_find("script");

@@ -66,6 +66,7 @@ struct accel_ops {
 	const char *help;
 	bool manual_clock; /* VM time moves by clock_step only */
 	bool user_chips;   /* its interrupt chips are the board's: IRQCHIP_USER and no other */
+	bool in_order;	   /* vcpu_init is called for one vCPU after the other, from 0 on */
 
 	/* Is @arg, "key=value,...", what vm_options.accel_arg may be?  NULL: it has no options. */
 	int (*arg_check)(const char *arg, struct err *e);
@@ -73,6 +74,12 @@ struct accel_ops {
 	/* Can it run the guests we mean to run, on this host?  Runs guest code.  Never fails: it
 	 * reports. */
 	void (*probe)(struct accel_report *r);
+
+	/*
+	 * Begins, on a thread of its own, what takes long, will be needed by a VM and depends on
+	 * the host only.  Nothing has to follow it.  Main thread; optional.
+	 */
+	void (*warm_up)(void);
 
 	int (*vm_init)(struct vm *vm, struct err *e);
 	/* Also after a vm_init that failed or was never reached: vm->accel_data is NULL then. */

@@ -10,6 +10,7 @@
 #include "core/state.h"
 
 struct vcpu;
+struct vm_topology;
 
 /* What a vCPU does, as far as its state tells. */
 enum arch_activity {
@@ -26,7 +27,9 @@ struct arch {
 	unsigned max_vcpus;
 	size_t vcpu_state_size;
 	const struct state_table *vcpu_state; /* of vcpu->state */
-	/* Power-on state of vCPU @index. */
+	/* Writes into a state full of zeros who it is the state of; optional. */
+	void (*vcpu_identify)(void *state, const struct vm_topology *t, unsigned index);
+	/* Power-on state of vCPU @index; who it is stays. */
 	void (*vcpu_reset)(void *state, unsigned index);
 	/* Interrupt chips and timers outside the vCPUs; vm->chips holds chips_size bytes. */
 	size_t chips_size;
@@ -39,6 +42,11 @@ struct arch {
 	/* What the vCPU is doing, in words: "halted with interrupts off", "in user mode". */
 	const char *(*doing)(const void *state);
 	enum arch_activity (*activity)(const void *state);
+	/*
+	 * NULL, or whether a vCPU of ARCH_KERNEL waits for an interrupt, which only the
+	 * instruction that it is at tells.  Side-effect free.
+	 */
+	bool (*waits)(const void *state, struct as *mem);
 	/* Walks the page tables: false if @va is not mapped. Side-effect free. */
 	bool (*translate)(const void *state, struct as *mem, uint64_t va, gpa_t *pa);
 };

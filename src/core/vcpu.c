@@ -1,10 +1,16 @@
 /*
  * core/vcpu.c - vCPU threads: life, requests, calls.
  *
- * A vCPU thread is always in one of four places: creating its vCPU, inside accel->vcpu_run,
- * serving requests, or parked.  Everything another thread wants is a bit in v->requests and a kick;
- * the accelerator promises not to enter the guest while a bit is set, so a kick cannot be lost.
- * Parking, calls and their completion are under vm->lock with one condition variable.
+ * A vCPU thread is always in one of five places: waiting for vm->make, creating its vCPU, inside
+ * accel->vcpu_run, serving requests, or parked.  Everything another thread wants is a bit in
+ * v->requests and a kick; the accelerator promises not to enter the guest while a bit is set, so a
+ * kick cannot be lost. Parking, calls and their completion are under vm->lock with one condition
+ * variable.
+ *
+ * A start has no time for handing work back and forth, each time a wake-up of another thread.  So
+ * the main thread does not wait for vCPUs to be created: it asks them to take the state that it has
+ * made (VCPU_REQ_PUT), and to run (vm->release), and whichever vCPU is the last to get there lets
+ * all of them go.  vm->n_making and vm->n_puts count who is not there yet.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -54,6 +60,67 @@ static void run_calls_locked(struct vcpu *v)
 	}
 }
 
+void vcpu_release_locked(struct vm *vm)
+{
+	vm->release = false;
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		if (vm->vcpus[i].code)
+			return;
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		atomic_fetch_and(&vm->vcpus[i].requests, ~(uint32_t)VCPU_REQ_PARK);
+	pthread_cond_broadcast(&vm->cond);
+}
+
+void vcpu_put_locked(struct vcpu *v)
+{
+	if (!v->started || v->gone || atomic_fetch_or(&v->requests, VCPU_REQ_PUT) & VCPU_REQ_PUT)
+		return;
+	v->vm->n_puts++;
+	pthread_cond_broadcast(&v->vm->cond);
+}
+
+static void signal_settled_locked(struct vm *vm)
+{
+	if (!vm->n_making && !vm->n_puts)
+		pthread_cond_signal(&vm->settled);
+}
+
+/* What was asked of @v by vcpu_put_locked is done, or never will be.  vm->lock held. */
+static void put_done_locked(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	if (!(atomic_fetch_and(&v->requests, ~(uint32_t)VCPU_REQ_PUT) & VCPU_REQ_PUT))
+		return;
+	if (--vm->n_puts == 0 && vm->release)
+		vcpu_release_locked(vm);
+	signal_settled_locked(vm);
+}
+
+static int put_state(struct vcpu *v, struct err *e)
+{
+	int rc = v->vm->accel->state_put ? v->vm->accel->state_put(v, e) : 0;
+
+	v->fresh = false;
+	return rc;
+}
+
+/* All vCPUs are there.  vm->lock held; dropped in between. */
+static void take_state_locked(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	int rc;
+
+	pthread_mutex_unlock(&vm->lock);
+	v->broken = ERR_INIT;
+	rc = put_state(v, &v->broken);
+	if (rc)
+		err_prefix(&v->broken, "cpu%u", v->index);
+	pthread_mutex_lock(&vm->lock);
+	v->code = rc;
+	put_done_locked(v);
+}
+
 /* Serves all requests; false if the thread shall end. */
 static bool serve_requests(struct vcpu *v)
 {
@@ -64,12 +131,14 @@ static bool serve_requests(struct vcpu *v)
 	for (;;) {
 		uint32_t r = atomic_load(&v->requests);
 
-		if (r & VCPU_REQ_CALL) {
+		if (r & VCPU_REQ_PUT && !vm->n_making) {
+			take_state_locked(v);
+		} else if (r & VCPU_REQ_CALL && !(r & VCPU_REQ_PUT)) {
 			run_calls_locked(v);
 		} else if (r & VCPU_REQ_QUIT) {
 			go_on = false;
 			break;
-		} else if (r & VCPU_REQ_PARK) {
+		} else if (r & (VCPU_REQ_PARK | VCPU_REQ_PUT)) {
 			if (!v->parked) {
 				v->parked = true;
 				pthread_cond_broadcast(&vm->cond);
@@ -129,6 +198,43 @@ static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
 	}
 }
 
+/* Waits for the vCPU below, which was started before this one and reports whatever happens. */
+static void wait_turn(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	while (v->index > 0 && !vm->vcpus[v->index - 1].ready)
+		pthread_cond_wait(&vm->cond, &vm->lock);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+static void set_thread_name(const struct vcpu *v)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "%.7s/cpu%u", v->vm->name, v->index);
+	name[15] = 0; /* what the kernel takes */
+	(void)pthread_setname_np(pthread_self(), name);
+}
+
+/* False if the VM comes to its end before. */
+static bool wait_for_make(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	while (!vm->make && !(atomic_load(&v->requests) & VCPU_REQ_QUIT))
+		pthread_cond_wait(&vm->cond, &vm->lock);
+	bool make = vm->make;
+	if (!make) {
+		v->gone = true;
+		vm->n_making--;
+	}
+	pthread_mutex_unlock(&vm->lock);
+	return make;
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *v = arg;
@@ -136,6 +242,11 @@ static void *vcpu_thread(void *arg)
 	int rc = 0;
 
 	current_vcpu = v;
+	set_thread_name(v);
+	if (!wait_for_make(v))
+		return NULL;
+	if (vm->accel->in_order)
+		wait_turn(v);
 	if (CPU_COUNT(&v->affinity))
 		rc = -pthread_setaffinity_np(pthread_self(), sizeof(v->affinity), &v->affinity);
 	if (rc)
@@ -143,9 +254,13 @@ static void *vcpu_thread(void *arg)
 	else
 		rc = vm->accel->vcpu_init(v, &v->broken);
 	pthread_mutex_lock(&vm->lock);
-	v->init_code = rc;
+	v->code = rc;
 	v->ready = true;
 	v->gone = rc != 0;
+	vm->n_making--;
+	if (v->gone)
+		put_done_locked(v);
+	signal_settled_locked(vm);
 	pthread_cond_broadcast(&vm->cond);
 	pthread_mutex_unlock(&vm->lock);
 	if (rc)
@@ -168,25 +283,32 @@ static void *vcpu_thread(void *arg)
 
 int vcpu_thread_start(struct vcpu *v, struct err *e)
 {
-	char name[32];
+	struct vm *vm = v->vm;
 	int rc;
 
-	v->state = sys_alloc(v->vm->arch->vcpu_state_size);
+	v->state = sys_alloc(vm->arch->vcpu_state_size);
 	if (!v->state)
-		return err_nomem(e, v->vm->arch->vcpu_state_size, "the state of a vCPU");
-	v->fresh = true;
+		return err_nomem(e, vm->arch->vcpu_state_size, "the state of a vCPU");
+	if (vm->arch->vcpu_identify)
+		vm->arch->vcpu_identify(v->state, &vm->topology, v->index);
+	v->fresh = v->resumed = true;
 	atomic_store(&v->requests, VCPU_REQ_PARK);
+	pthread_mutex_lock(&vm->lock);
+	vm->n_making++;
+	pthread_mutex_unlock(&vm->lock);
 	rc = fault_hit("pthread_create") ? EAGAIN
 					 : pthread_create(&v->thread, NULL, vcpu_thread, v);
 	if (rc) {
+		pthread_mutex_lock(&vm->lock);
+		vm->n_making--;
+		signal_settled_locked(vm);
+		pthread_cond_broadcast(&vm->cond);
+		pthread_mutex_unlock(&vm->lock);
 		err_errno(e, -rc, "cannot start the thread of cpu%u", v->index);
 		err_kind(e, ERR_HOST);
 		return -rc;
 	}
 	v->started = true;
-	snprintf(name, sizeof(name), "%.7s/cpu%u", v->vm->name, v->index);
-	name[15] = 0; /* what the kernel takes */
-	(void)pthread_setname_np(v->thread, name);
 	return 0;
 }
 
@@ -246,8 +368,7 @@ static void put_state_here(struct vcpu *v, void *arg)
 {
 	struct state_call *c = arg;
 
-	c->rc = v->vm->accel->state_put(v, c->e);
-	v->fresh = false;
+	c->rc = put_state(v, c->e);
 }
 
 static int state_call(struct vcpu *v, void (*fn)(struct vcpu *, void *), struct err *e)

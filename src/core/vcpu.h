@@ -42,6 +42,7 @@ enum vcpu_request {
 	VCPU_REQ_PARK = 1 << 0, /* stand still until vm_resume */
 	VCPU_REQ_CALL = 1 << 1, /* run v->call */
 	VCPU_REQ_QUIT = 1 << 2, /* end the thread */
+	VCPU_REQ_PUT = 1 << 3,	/* give v->state to the accelerator, before all else */
 };
 
 struct vcpu {
@@ -54,7 +55,7 @@ struct vcpu {
 	_Atomic bool in_run; /* inside accel->vcpu_run */
 	/* Under vm->lock. */
 	bool parked, ready, gone, halted;
-	int init_code;		/* result of vcpu_init */
+	int code; /* result of vcpu_init, then of the last state_put; v->broken has the words */
 	struct vcpu_call *call; /* queue */
 	/* This thread only. */
 	void *accel;  /* accelerator's own */

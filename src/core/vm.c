@@ -116,6 +116,7 @@ int vm_new(const struct vm_options *o, struct vm **out, struct err *e)
 	list_init(&vm->devices);
 	pthread_mutex_init(&vm->lock, NULL);
 	pthread_cond_init(&vm->cond, NULL);
+	pthread_cond_init(&vm->settled, NULL);
 	rc = vm_init_parts(vm, o, e);
 	if (!rc)
 		rc = vm->accel->vm_init(vm, e);
@@ -127,44 +128,53 @@ int vm_new(const struct vm_options *o, struct vm **out, struct err *e)
 	return 0;
 }
 
-int vm_start_vcpus(struct vm *vm, struct err *e)
+int vm_start_threads(struct vm *vm, struct err *e)
 {
 	int rc = 0;
 
 	for (unsigned i = 0; i < vm->n_vcpus && !rc; i++)
-		rc = vcpu_thread_start(&vm->vcpus[i], e);
+		if (!vm->vcpus[i].started)
+			rc = vcpu_thread_start(&vm->vcpus[i], e);
 	return rc;
 }
 
-/* Waits until every vCPU that was started exists; the first that could not be made is the error. */
-static int wait_vcpus(struct vm *vm, struct err *e)
+int vm_start_vcpus(struct vm *vm, struct err *e)
+{
+	int rc = vm_start_threads(vm, e);
+
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&vm->lock);
+	vm->make = true;
+	pthread_cond_broadcast(&vm->cond);
+	pthread_mutex_unlock(&vm->lock);
+	return 0;
+}
+
+int vm_settle(struct vm *vm, struct err *e)
 {
 	int rc = 0;
 
 	pthread_mutex_lock(&vm->lock);
-	for (unsigned i = 0; i < vm->n_vcpus; i++) {
-		struct vcpu *v = &vm->vcpus[i];
-
-		while (v->started && !v->ready)
-			pthread_cond_wait(&vm->cond, &vm->lock);
-		if (!rc && v->init_code) {
-			rc = v->init_code;
-			if (e)
-				*e = v->broken;
-		}
+	while (vm->n_making || vm->n_puts)
+		pthread_cond_wait(&vm->settled, &vm->lock);
+	for (unsigned i = 0; i < vm->n_vcpus && !rc; i++) {
+		rc = vm->vcpus[i].code;
+		if (rc && e)
+			*e = vm->vcpus[i].broken;
 	}
 	pthread_mutex_unlock(&vm->lock);
 	return rc;
 }
 
-int vm_reset(struct vm *vm, struct err *e)
+int vm_prepare(struct vm *vm, struct err *e)
 {
 	struct list *pos;
 	int rc = 0;
 
 	BUG_ON(vm->phase == VM_RUNNING || vm->phase == VM_STOPPED);
-	if (vm->phase == VM_NEW)
-		rc = wait_vcpus(vm, e);
+	if (vm->phase != VM_NEW) /* nobody reads the states that are written here */
+		rc = vm_settle(vm, e);
 	if (rc)
 		return rc;
 	list_for_each(pos, &vm->devices)
@@ -185,11 +195,22 @@ int vm_reset(struct vm *vm, struct err *e)
 	}
 	if (vm->board_reset)
 		rc = vm->board_reset(vm, e);
-	for (unsigned i = 0; i < vm->n_vcpus && !rc; i++)
-		rc = vcpu_put_state(&vm->vcpus[i], e);
-	if (!rc && vm->phase == VM_NEW)
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&vm->lock);
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		vcpu_put_locked(&vm->vcpus[i]);
+	pthread_mutex_unlock(&vm->lock);
+	if (vm->phase == VM_NEW)
 		phase_set(vm, VM_READY);
-	return rc;
+	return 0;
+}
+
+int vm_reset(struct vm *vm, struct err *e)
+{
+	int rc = vm_prepare(vm, e);
+
+	return rc ? rc : vm_settle(vm, e);
 }
 
 static void resume_all(struct vm *vm)
@@ -215,16 +236,25 @@ void vm_run(struct vm *vm)
 	clock_start(&vm->clock);
 	resume_all(vm);
 	pthread_mutex_lock(&vm->lock);
-	for (unsigned i = 0; i < vm->n_vcpus; i++) {
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		vm->vcpus[i].halted = false;
-		atomic_fetch_and(&vm->vcpus[i].requests, ~(uint32_t)VCPU_REQ_PARK);
-	}
-	pthread_cond_broadcast(&vm->cond);
+	vm->release = true;
+	if (!vm->n_making && !vm->n_puts)
+		vcpu_release_locked(vm);
+	pthread_mutex_unlock(&vm->lock);
+}
+
+/* Nobody is let out of the park any more. */
+static void take_back_release(struct vm *vm)
+{
+	pthread_mutex_lock(&vm->lock);
+	vm->release = false;
 	pthread_mutex_unlock(&vm->lock);
 }
 
 static void park_all(struct vm *vm)
 {
+	take_back_release(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		if (vm->vcpus[i].started)
 			vcpu_request(&vm->vcpus[i], VCPU_REQ_PARK);
@@ -262,6 +292,7 @@ void vm_pause(struct vm *vm)
 
 void vm_stop(struct vm *vm)
 {
+	take_back_release(vm);
 	for (unsigned i = 0; i < vm->n_vcpus; i++)
 		if (vm->vcpus[i].started)
 			vcpu_request(&vm->vcpus[i], VCPU_REQ_QUIT);
@@ -304,6 +335,7 @@ void vm_free(struct vm *vm)
 	free(vm->vcpus);
 	free(vm->chips);
 	clock_exit(&vm->clock);
+	pthread_cond_destroy(&vm->settled);
 	pthread_cond_destroy(&vm->cond);
 	pthread_mutex_destroy(&vm->lock);
 	free(vm);

@@ -85,7 +85,12 @@ struct vm {
 
 	pthread_mutex_t lock; /* phase, parking, requests */
 	pthread_cond_t cond;
+	pthread_cond_t settled; /* n_making and n_puts are 0; the main thread's alone */
 	enum vm_phase phase;
+	bool make;		   /* vm_start_vcpus was called */
+	unsigned n_making;	   /* vCPUs that are still being created */
+	unsigned n_puts;	   /* vCPUs that have not taken their state since the last reset */
+	bool release;		   /* vm_run was called: the last of those lets all go */
 	struct vm_request request; /* first one wins until taken */
 	struct loop_post request_post;
 
@@ -127,13 +132,31 @@ struct vm_options {
 /* NEW.  The accelerator's VM exists; no memory, no chips, no vCPUs yet. */
 int vm_new(const struct vm_options *o, struct vm **out, struct err *e) MUST_CHECK;
 /*
- * Starts the vCPU threads, which create their vCPUs and park.  Still NEW.  They do so while the
- * board goes on; one that cannot be created is an error of the vm_reset that follows.
+ * Starts the vCPU threads, which wait for vm_start_vcpus: before what makes this thread wait, so
+ * that they are there when they are needed.  Pinning comes before, in NEW.  Optional.
+ */
+int vm_start_threads(struct vm *vm, struct err *e) MUST_CHECK;
+/*
+ * Has the vCPU threads create their vCPUs and park.  Still NEW.  They do so while the board goes
+ * on; one that cannot be created is an error of the vm_settle that follows.
  */
 int vm_start_vcpus(struct vm *vm, struct err *e) MUST_CHECK;
-/* Resets everything and runs board_reset: NEW -> READY, or in place in READY and PAUSED. */
+/*
+ * Resets everything and runs board_reset: NEW -> READY, or in place in READY and PAUSED.  The vCPUs
+ * take their state on their own threads, those that are still being created when they are.
+ */
+int vm_prepare(struct vm *vm, struct err *e) MUST_CHECK;
+/*
+ * Waits until every vCPU is there and has taken its state; the first that could not is the error.
+ * Needed once after each vm_prepare, also after the vm_run that follows it.
+ */
+int vm_settle(struct vm *vm, struct err *e) MUST_CHECK;
+/* vm_prepare and vm_settle. */
 int vm_reset(struct vm *vm, struct err *e) MUST_CHECK;
-/* READY or PAUSED -> RUNNING. */
+/*
+ * READY or PAUSED -> RUNNING.  No vCPU enters the guest before all are there and have their state;
+ * if one fails (vm_settle says so), none ever does.
+ */
 void vm_run(struct vm *vm);
 /* RUNNING -> PAUSED: kick, park, quiesce, stop the clock. Returns with the world stopped. */
 void vm_pause(struct vm *vm);

@@ -232,7 +232,9 @@ int vm_load_state(struct vm *vm, const void *data, size_t len, struct err *e)
 	int rc;
 
 	BUG_ON(vm->phase == VM_RUNNING);
-	rc = walk(vm, data, len, false, e);
+	rc = vm_settle(vm, e);
+	if (!rc)
+		rc = walk(vm, data, len, false, e);
 	if (!rc)
 		rc = walk(vm, data, len, true, e);
 	for (unsigned i = 0; i < vm->n_vcpus && !rc; i++)

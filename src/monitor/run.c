@@ -324,6 +324,9 @@ static int run_to_end(struct run *r, struct err *e)
 	progress_start(&r->progress);
 	halt_start(&r->halt);
 	vm_run(r->vm);
+	code = vm_settle(r->vm, e);
+	if (code < 0)
+		return code;
 	loop_run(r->loop);
 	vm_stop(r->vm);
 	r->times.end = sys_now_ns();

@@ -401,13 +401,12 @@ static unsigned mem_size(const struct insn *i)
 
 static void place_vsib(struct maker *k, struct world *w, const struct insn *i)
 {
-	for (unsigned n = 0; n < 64; n += 4) {
-		int32_t x = (int32_t)rng_below(k->r, 64);
+	bool quads = k->row->op & 1; /* indexes of 64 bits */
 
-		memcpy(w->zmm[i->index] + n, &x, 4);
-		if (chance(k, 50)) { /* for indexes of 64 bits */
-			memset(w->zmm[i->index] + (n | 4), 0, 4);
-		}
+	for (unsigned n = 0; n < 64; n += quads ? 8 : 4) {
+		int64_t x = (int64_t)rng_below(k->r, chance(k, 1) ? UINT64_MAX : 64);
+
+		memcpy(w->zmm[i->index] + n, &x, quads ? 8 : 4);
 	}
 	w->gpr[i->base] = WORLD_DATA + 1024 + rng_below(k->r, 64) - (uint64_t)i->disp;
 }
@@ -455,12 +454,12 @@ static void place_implied(struct maker *k, struct world *w)
 	const struct insn_row *row = k->row;
 
 	if (uses(row, AT_SI, AT_DI, AT_SI) || is_named(row, "maskmovq") ||
-	    is_named(row, "maskmovdqu")) {
+	    is_named(row, "maskmovdqu") || is_named(row, "vmaskmovdqu")) {
 		w->gpr[X86_RSI] = target(k, 16);
 		w->gpr[X86_RDI] = target(k, 16);
 		w->gpr[X86_RCX] = rng_below(k->r, 24);
 	}
-	if (is_named(row, "xlat")) {
+	if (is_named(row, "xlatb")) {
 		w->gpr[X86_RAX] = rng_below(k->r, 256);
 		w->gpr[X86_RBX] = target(k, 256);
 	}
@@ -486,6 +485,7 @@ bool gen_trial(struct rng *r, const struct machine *m, unsigned row, struct tria
 	t->len = i->len;
 	t->row = (uint16_t)row;
 	t->repeats = (k.row->attr & (A_REP | A_REPZ)) && (i->prefixes & (INSN_REP | INSN_REPNE));
+	t->repeats |= uses(k.row, AT_VSIB, AT_VSIB, AT_VSIB); /* a trap may come in between */
 	make_state(&k, &t->before);
 	t->before.rip = WORLD_CODE + 0x100;
 	place_implied(&k, &t->before);

@@ -24,6 +24,7 @@
 #define AT_PT	 0x4000u /* two: code, data */
 #define AT_CODE	 0x10000u
 #define AT_DATA	 0x20000u
+#define AT_TSS	 0x6000u
 #define PTE	 7u /* present, writable, user */
 
 /* CR4: PSE, PAE, MCE, PGE, OSFXSR, OSXMMEXCPT, OSXSAVE. */
@@ -73,6 +74,8 @@ static void first_state(struct x86_vcpu *s)
 	for (unsigned n = 0; n < 6; n++)
 		if (n != X86_CS)
 			x86_seg_set(&s->seg[n], n == X86_SS ? 0x2b : 0, 0, 0xffffffff, flat);
+	/* No port is a program's: IOPL is 0, and the TSS has no bitmap. */
+	x86_seg_set(&s->seg[X86_TR], 0x40, AT_TSS, 0x65, 0xb | X86_SEG_P);
 	s->cr0 = X86_CR0_PE | X86_CR0_PG | X86_CR0_MP | X86_CR0_NE | X86_CR0_WP | X86_CR0_ET;
 	s->cr3 = AT_PML4;
 	s->cr4 = CR4;
@@ -182,7 +185,7 @@ static void get_world(struct bt_cpu *c, struct world *w)
 /* Until it has gone on: a repeated instruction may ask to be run again. */
 static void execute(struct bt_cpu *c, const struct trial *t, const struct insn *i)
 {
-	bool sets_rip = (insn_table[i->row].attr & A_END) || t->repeats;
+	bool sets_rip = insn_table[i->row].attr & A_END;
 
 	for (;;) {
 		c->cur = i;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "boot/unpack_lib.h"
 #include "boot_build.h"
 
 static const enum pack all[] = {PACK_GZIP, PACK_BZIP2, PACK_LZMA,	PACK_XZ,
@@ -276,6 +277,26 @@ static void blocks_that_lzop_stored_are_copied(void **state)
 	blob_free(&in);
 }
 
+#define NO_FUNCTIONS(F)	   F(strlen)
+#define WRONG_FUNCTIONS(F) F(inflate) F(err_set)
+
+UNPACK_LIB(no_such, "libno-such.so.7", "libno-such7", NO_FUNCTIONS);
+UNPACK_LIB(too_old, "libz.so.1", "zlib1g", WRONG_FUNCTIONS);
+
+static void a_library_that_the_host_lacks_is_named_with_its_package(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(unpack_lib_load(&no_such_lib, &e), -ENOSYS);
+	assert_string_equal(e.msg, "cannot be unpacked: this host has no usable libno-such.so.7");
+	assert_string_equal(e.hint, "Debian's package libno-such7 has it");
+	assert_int_equal(e.kind, ERR_HOST);
+	e = ERR_INIT;
+	assert_int_equal(unpack_lib_load(&too_old_lib, &e), -ENOSYS);
+	assert_string_equal(e.msg, "cannot be unpacked: this host has no usable libz.so.1");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +312,7 @@ int main(void)
 		cmocka_unit_test(bytes_behind_the_end_of_a_stream_are_ignored),
 		cmocka_unit_test(checksums_of_lzop_are_checked_in_each_of_its_ways),
 		cmocka_unit_test(blocks_that_lzop_stored_are_copied),
+		cmocka_unit_test(a_library_that_the_host_lacks_is_named_with_its_package),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, build_cleanup);

@@ -95,7 +95,8 @@ static void devices_rom_and_nothing_are_reached_as_a_vcpu_reaches_them(void **st
 	assert_int_equal(bt_ld32(c, LA1 + 0x3020), 0);
 	assert_int_equal(rig_apic.reads, 1);
 	bt_ld_block(c, LA1, b, 16);
-	assert_memory_equal(b, "\x5a\x09\x5a\x5a\x5a\x5a\x5a\x5a\xff\xff\xff\xff\xff\xff\xff\xff", 16);
+	assert_memory_equal(b, "\x5a\x09\x5a\x5a\x5a\x5a\x5a\x5a\xff\xff\xff\xff\xff\xff\xff\xff",
+			    16);
 	/* From the device's page into ROM. */
 	bt_st32(c, LA1 + 0xffe, 0);
 	assert_int_equal(bt_ld32(c, LA1 + 0xffe), 0xffff);
@@ -145,7 +146,7 @@ static void alignment_is_checked_for_users_who_asked(void **state)
 	expect(TRY(c, bt_st32(c, LA1 + 4, 3)), RIG_OK, 0);
 	expect(TRY(c, bt_st32(c, LA1 + 4, 4)), RIG_OK, 0);
 	assert_int_equal(*rig_u32(0x100004), 4);
-	assert_int_equal(*rig_u32(0x100001), 0x04000001);
+	assert_int_equal(*rig_u64(0x100000) >> 8, 0x04000001);
 	c->mode.align = false;
 	rig_mode(c);
 	expect(TRY(c, bt_st32(c, LA1 + 1, 2)), RIG_OK, 0);
@@ -364,6 +365,7 @@ static void smap_is_lifted_by_ac_and_for_explicit_accesses_only(void **state)
 static void each_privilege_has_entries_of_its_own(void **state)
 {
 	struct bt_cpu *c = rig_new(1);
+	struct bt_bounce b;
 
 	(void)state;
 	rig_long(c);
@@ -376,10 +378,12 @@ static void each_privilege_has_entries_of_its_own(void **state)
 	bt_st_sys(c, LA2, 78, 4);
 	expect(TRY(c, bt_st_as(c, LA2, 1, 8, true)), X86_PF, PF_P | PF_U | PF_W);
 	bt_st_as(c, LA2 + 8, 1, 8, false);
+	*(uint8_t *)bt_get_sys(c, LA2 + 8, 1, BT_RMW, true, &b) += 1;
+	bt_put(c, &b, true);
 	c->mode.cpl = 0;
 	rig_mode(c);
 	assert_int_equal(bt_ld64(c, LA2), 78);
-	assert_int_equal(bt_ld64(c, LA2 + 8), 1);
+	assert_int_equal(bt_ld64(c, LA2 + 8), 2);
 	rig_free();
 }
 
@@ -446,6 +450,13 @@ static void a_change_of_the_map_is_seen_when_it_is_attended_to(void **state)
 	assert_int_equal(as_unmap(&rig.vm->mem, RIG_HOLE, &e), 0);
 	mmu_attend(c, BT_ATTN_FLUSH);
 	assert_int_equal(bt_ld32(c, RIG_HOLE), UINT32_MAX);
+	/* One that was idle is not waked, and sees it. */
+	mmu_idle(c, true);
+	atomic_store(&c->attention, 0);
+	rig_map(RIG_HOLE, GUEST_PAGE, false);
+	assert_int_equal(atomic_load(&c->attention), 0);
+	mmu_idle(c, false);
+	assert_int_equal(bt_ld32(c, RIG_HOLE), 0);
 	rig_free();
 }
 
@@ -562,6 +573,14 @@ static void effective_addresses_wrap_at_their_size(void **state)
 	rig_free();
 }
 
+static uint64_t found_la;
+
+static struct fault la_of(struct bt_cpu *c, unsigned seg, uint64_t ea, unsigned n,
+			  enum bt_access access)
+{
+	return TRY(c, found_la = bt_la_of(c, seg, ea, n, access));
+}
+
 static void segments_have_limits_and_types(void **state)
 {
 	enum { DATA_RW = 0x93, DATA_RO = 0x91, DOWN = 0x97, CODE_X = 0x99, CODE_XR = 0x9b };
@@ -592,30 +611,31 @@ static void segments_have_limits_and_types(void **state)
 		{0xffff, DATA_RW & ~X86_SEG_P, 0, 1, BT_READ, false},
 	};
 	struct bt_cpu *c = rig_new(1);
-	uint64_t la = 0;
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_LEN(t); i++)
 		for (unsigned s = 0; s < 2; s++) {
-			static unsigned seg; /* across longjmp */
+			unsigned seg = s ? X86_SS : X86_DS;
 
-			seg = s ? X86_SS : X86_DS;
 			c->seg[seg] = (struct x86_seg){
 				.base = 0xfff00000, .limit = t[i].limit, .attr = t[i].attr};
-			struct fault f = TRY(c, la = bt_la_of(c, seg, t[i].ea, t[i].n, t[i].access));
-			expect(f, t[i].ok ? RIG_OK : s ? X86_SS_FAULT : X86_GP, 0);
+			expect(la_of(c, seg, t[i].ea, t[i].n, t[i].access),
+			       t[i].ok ? RIG_OK
+			       : s     ? X86_SS_FAULT
+				       : X86_GP,
+			       0);
 			if (t[i].ok)
-				assert_int_equal(la, (uint32_t)(0xfff00000 + t[i].ea));
+				assert_int_equal(found_la, (uint32_t)(0xfff00000 + t[i].ea));
 		}
 	/* Real mode looks at limits only. */
 	c->cr0 = 0;
 	rig_mode(c);
 	c->seg[X86_CS] = (struct x86_seg){.base = 0xf0000, .limit = 0xffff, .attr = CODE_X};
-	expect(TRY(c, la = bt_la_of(c, X86_CS, 0x10, 2, BT_WRITE)), RIG_OK, 0);
-	assert_int_equal(la, 0xf0010);
-	expect(TRY(c, bt_la_of(c, X86_CS, 0xffff, 2, BT_READ)), X86_GP, 0);
+	expect(la_of(c, X86_CS, 0x10, 2, BT_WRITE), RIG_OK, 0);
+	assert_int_equal(found_la, 0xf0010);
+	expect(la_of(c, X86_CS, 0xffff, 2, BT_READ), X86_GP, 0);
 	c->seg[X86_CS].limit = 0xffffffff; /* "unreal" */
-	expect(TRY(c, bt_la_of(c, X86_CS, 0x200000, 2, BT_READ)), RIG_OK, 0);
+	expect(la_of(c, X86_CS, 0x200000, 2, BT_READ), RIG_OK, 0);
 	rig_free();
 }
 

@@ -75,18 +75,18 @@ int bt_lapic_mmio(struct bt_cpu *c, gpa_t pa, void *data, unsigned size, bool wr
 }
 
 /* Runs @what with faults caught: a statement. */
-#define TRY(c, what)                                                                            \
-	__extension__({                                                                         \
-		sigjmp_buf try_out;                                                             \
-		struct fault try_fault = {.vector = RIG_OK};                                    \
-		(c)->out = &try_out;                                                            \
-		if (!sigsetjmp(try_out, 0)) {                                                   \
-			what;                                                                   \
-		} else {                                                                        \
-			try_fault = (struct fault){(c)->event.vector, (c)->event.error,         \
-						   (c)->event.address};                         \
-		}                                                                               \
-		try_fault;                                                                      \
+#define TRY(c, what)                                                                    \
+	__extension__({                                                                 \
+		sigjmp_buf try_out;                                                     \
+		struct fault try_fault = {.vector = RIG_OK};                            \
+		(c)->out = &try_out;                                                    \
+		if (!sigsetjmp(try_out, 0)) {                                           \
+			what;                                                           \
+		} else {                                                                \
+			try_fault = (struct fault){(c)->event.vector, (c)->event.error, \
+						   (c)->event.address};                 \
+		}                                                                       \
+		try_fault;                                                              \
 	})
 
 static int rig_slot_set(struct vm *vm, const struct as_map *m, bool remove, bool log, struct err *e)

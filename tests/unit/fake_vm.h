@@ -80,7 +80,10 @@ static struct {
 		int ranges;
 	} held;
 	int fail_slot, fail_vcpu; /* error to give, or 0 */
-	enum vcpu_stop stop;	  /* what vcpu_run answers */
+	int fail_put;		  /* of vCPU 1 */
+	_Atomic bool hold_vcpu;	  /* vCPU 1 takes its time to be created */
+	_Atomic unsigned puts;
+	enum vcpu_stop stop; /* what vcpu_run answers */
 	_Atomic unsigned kicks;
 } fake;
 
@@ -141,8 +144,20 @@ static void fake_hold_writes(struct vm *vm, enum as_kind space, gpa_t base, uint
 
 static int fake_vcpu_init(struct vcpu *v, struct err *e)
 {
+	struct timespec ts = {0, 200000};
+
+	while (v->index == 1 && atomic_load(&fake.hold_vcpu))
+		nanosleep(&ts, NULL);
 	if (fake.fail_vcpu && v->index == 1)
 		return err_set(e, fake.fail_vcpu, "no vCPU today");
+	return 0;
+}
+
+static int fake_state_put(struct vcpu *v, struct err *e)
+{
+	atomic_fetch_add(&fake.puts, 1);
+	if (fake.fail_put && v->index == 1)
+		return err_set(e, fake.fail_put, "no state today");
 	return 0;
 }
 
@@ -179,6 +194,7 @@ static const struct accel_ops fake_accel = {
 	.vcpu_init = fake_vcpu_init,
 	.vcpu_exit = fake_vcpu_exit,
 	.vcpu_run = fake_vcpu_run,
+	.state_put = fake_state_put,
 	.vcpu_kick = fake_vcpu_kick,
 };
 

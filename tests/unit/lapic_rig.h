@@ -14,7 +14,7 @@
 #define RIG_CPUS 4u
 
 /* MMIO offset and MSR of a register. */
-#define OFF(reg) ((uint32_t)(reg) * 16u)
+#define OFF(reg) ((uint32_t)(reg)*16u)
 #define MSR(reg) (X86_MSR_X2APIC + (uint32_t)(reg))
 
 struct rig_cpu {

@@ -149,17 +149,28 @@ static void registers_keep_the_bits_that_exist(void **state)
 	static const struct {
 		unsigned reg;
 		uint32_t keeps;
-	} t[] = {{X86_LAPIC_TPR, 0xff},	       {X86_LAPIC_LDR, 0xff000000},
-		 {X86_LAPIC_SVR, 0x3ff},       {X86_LAPIC_ICR2, 0xff000000},
-		 {X86_LAPIC_LVTT, 0x700ff | 0x10000}, {X86_LAPIC_LVTTHM, 0x107ff},
-		 {X86_LAPIC_LVTPC, 0x107ff},   {X86_LAPIC_LVT0, 0x1a7ff},
-		 {X86_LAPIC_LVT1, 0x1a7ff},    {X86_LAPIC_LVTERR, 0x100ff},
-		 {X86_LAPIC_TDCR, 0xb},	       {X86_LAPIC_ID, 0},
-		 {X86_LAPIC_VERSION, 0x50014}, {X86_LAPIC_PPR, 0xff},
-		 {X86_LAPIC_ISR, 0},	       {X86_LAPIC_IRR + 7, 0},
-		 {X86_LAPIC_TMR + 3, 0},       {X86_LAPIC_TMCCT, 0},
-		 {X86_LAPIC_APR, 0},	       {X86_LAPIC_RRD, 0},
-		 {X86_LAPIC_EOI, 0},	       {X86_LAPIC_DFR, 0xffffffff}};
+	} t[] = {{X86_LAPIC_TPR, 0xff},
+		 {X86_LAPIC_LDR, 0xff000000},
+		 {X86_LAPIC_SVR, 0x3ff},
+		 {X86_LAPIC_ICR2, 0xff000000},
+		 {X86_LAPIC_LVTT, 0x700ff | 0x10000},
+		 {X86_LAPIC_LVTTHM, 0x107ff},
+		 {X86_LAPIC_LVTPC, 0x107ff},
+		 {X86_LAPIC_LVT0, 0x1a7ff},
+		 {X86_LAPIC_LVT1, 0x1a7ff},
+		 {X86_LAPIC_LVTERR, 0x100ff},
+		 {X86_LAPIC_TDCR, 0xb},
+		 {X86_LAPIC_ID, 0},
+		 {X86_LAPIC_VERSION, 0x50014},
+		 {X86_LAPIC_PPR, 0xff},
+		 {X86_LAPIC_ISR, 0},
+		 {X86_LAPIC_IRR + 7, 0},
+		 {X86_LAPIC_TMR + 3, 0},
+		 {X86_LAPIC_TMCCT, 0},
+		 {X86_LAPIC_APR, 0},
+		 {X86_LAPIC_RRD, 0},
+		 {X86_LAPIC_EOI, 0},
+		 {X86_LAPIC_DFR, 0xffffffff}};
 
 	(void)state;
 	rig_make(1, 0);
@@ -220,10 +231,10 @@ static void the_base_register_changes_modes_as_the_manual_draws_it(void **state)
 	static const struct {
 		uint32_t from, to;
 		bool ok;
-	} t[] = {{XAPIC, X2APIC, true}, {XAPIC, OFF_, true},   {XAPIC, XAPIC, true},
-		 {XAPIC, WRONG, false}, {X2APIC, OFF_, true},  {X2APIC, XAPIC, false},
+	} t[] = {{XAPIC, X2APIC, true},	 {XAPIC, OFF_, true},	 {XAPIC, XAPIC, true},
+		 {XAPIC, WRONG, false},	 {X2APIC, OFF_, true},	 {X2APIC, XAPIC, false},
 		 {X2APIC, X2APIC, true}, {X2APIC, WRONG, false}, {OFF_, XAPIC, true},
-		 {OFF_, X2APIC, false}, {OFF_, OFF_, true},    {OFF_, WRONG, false}};
+		 {OFF_, X2APIC, false},	 {OFF_, OFF_, true},	 {OFF_, WRONG, false}};
 
 	(void)state;
 	rig_make(1, 0);
@@ -240,8 +251,8 @@ static void the_base_register_changes_modes_as_the_manual_draws_it(void **state)
 	lapic_reset(cpu(0), false);
 	for (unsigned bit = 0; bit < 64; bit++) {
 		bool reserved = bit < 8 || bit == 9 || bit >= 46;
-		int rc = lapic_msr_write(cpu(0), X86_MSR_APIC_BASE,
-					 0xfee00800 ^ UINT64_C(1) << bit);
+		int rc =
+			lapic_msr_write(cpu(0), X86_MSR_APIC_BASE, 0xfee00800 ^ UINT64_C(1) << bit);
 
 		assert_int_equal(rc != 0, reserved);
 		lapic_reset(cpu(0), false);
@@ -308,8 +319,7 @@ static void in_x2apic_mode_registers_are_msrs_and_reserved_bits_fault(void **sta
 	assert_int_equal(lapic_msr_write(cpu(0), MSR(X86_LAPIC_ICR), 0x10000), -EINVAL);
 	assert_int_equal(lapic_msr_write(cpu(0), MSR(X86_LAPIC_SELF_IPI), 0x100), -EINVAL);
 	for (unsigned bit = 32; bit < 64; bit++)
-		assert_int_equal(lapic_msr_write(cpu(0), MSR(X86_LAPIC_TMICT),
-						 UINT64_C(1) << bit),
+		assert_int_equal(lapic_msr_write(cpu(0), MSR(X86_LAPIC_TMICT), UINT64_C(1) << bit),
 				 -EINVAL);
 	wrmsr(0, MSR(X86_LAPIC_SELF_IPI), 0x77);
 	take(0, 0x77);
@@ -533,13 +543,17 @@ static void hostile_writes_leave_it_working(void **state)
 		switch (r >> 32 & 7) {
 		case 0: (void)!lapic_msr_read(cpu(c), MSR(reg), &val); break;
 		case 1: (void)!lapic_msr_write(cpu(c), MSR(reg), v); break;
-		case 2: (void)!lapic_msr_write(cpu(c), X86_MSR_APIC_BASE,
-					       0xfee00000 | (v & 0xd00)); break;
-		case 3: (void)!lapic_msr_write(cpu(c), X86_MSR_TSC_DEADLINE, rig.now + v % 99999);
+		case 2:
+			(void)!lapic_msr_write(cpu(c), X86_MSR_APIC_BASE, 0xfee00000 | (v & 0xd00));
+			break;
+		case 3:
+			(void)!lapic_msr_write(cpu(c), X86_MSR_TSC_DEADLINE, rig.now + v % 99999);
 			break;
 		case 4: lapic_mmio_write(cpu(c), r >> 40 & 0xfff, (uint32_t)v); break;
 		case 5: (void)lapic_mmio_read(cpu(c), r >> 40 & 0xfff); break;
-		case 6: lapic_bus_msi(&rig.bus, 0xfee00000 | (v & 0xfffff), (uint32_t)(v >> 20)); break;
+		case 6:
+			lapic_bus_msi(&rig.bus, 0xfee00000 | (v & 0xfffff), (uint32_t)(v >> 20));
+			break;
 		default: wr(c, reg, (uint32_t)v);
 		}
 		if (i % 64 == 0)

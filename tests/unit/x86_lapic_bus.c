@@ -260,7 +260,8 @@ static void a_periodic_timer_does_not_drift_however_late_it_is_served(void **sta
 		take(0, 0x40);
 		assert_int_equal(rig.cpu[0].when, begin + (i + 1) * UINT64_C(1000000));
 	}
-	rig.now = begin + 60 * UINT64_C(1000000) + 400000; /* ten periods missed are one interrupt */
+	rig.now =
+		begin + 60 * UINT64_C(1000000) + 400000; /* ten periods missed are one interrupt */
 	assert_int_equal(rd(0, X86_LAPIC_TMCCT), 600000);
 	lapic_timer_expired(cpu(0));
 	take(0, 0x40);

@@ -120,7 +120,7 @@ def shared_objects(program, folders=()):
     if folders:
         return _foreign_objects(program, folders)
     done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
-    found = []
+    found = _loaded_later(program)
     for line in done.stdout.splitlines():
         if "not found" in line:
             raise Missing(f"{program}: needs {line.split()[0]}, which this machine has not")
@@ -128,6 +128,25 @@ def shared_objects(program, folders=()):
         if match:
             found.append((match[1], os.path.realpath(match[1])))
     return found
+
+
+def _noted(program):
+    """The libraries that a program opens by itself, which a note in it names.
+
+    [UAPI group, ELF dlopen metadata: a JSON text in the section .note.dlopen]
+    """
+    with open(program, "rb") as file:
+        return [name.decode() for name in re.findall(rb'"soname":\["([^"]+)"\]', file.read())]
+
+
+def _loaded_later(program):
+    """Those of them that this machine has, where the loader finds them."""
+    wanted = _noted(program)
+    if not wanted:
+        return []
+    cache = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=False)
+    places = dict(reversed(re.findall(r"^\s*(\S+) \(libc6,.*=> (/\S+)$", cache.stdout, re.M)))
+    return [(places[name], os.path.realpath(places[name])) for name in wanted if name in places]
 
 
 def _foreign_objects(program, folders):
@@ -139,7 +158,7 @@ def _foreign_objects(program, folders):
             ["readelf", "--wide", "--dynamic", "--program-headers", asker],
             capture_output=True, text=True, check=False,
         ).stdout
-        names = re.findall(r"\(NEEDED\).*\[(.*)\]", text)
+        names = re.findall(r"\(NEEDED\).*\[(.*)\]", text) + _noted(asker)
         names += [
             os.path.basename(path) for path in re.findall(r"program interpreter: (.*)\]", text)
         ]

@@ -13,6 +13,7 @@
  * meanings and by event delivery, which run outside of devices), so no device's lock is ever held
  * by somebody who waits for it, and a device may be accessed with it held.
  */
+#include "accel/bt/exec.h"
 #include "accel/bt/mmu_private.h"
 
 /* What an access is made with. */
@@ -54,7 +55,11 @@ static COLD bool is_stack(const struct bt_cpu *c, const struct how *h, uint64_t 
 {
 	if (h->stack || (!h->sys && c->cur && c->cur->seg == X86_SS))
 		return true;
-	return !h->sys && (la - c->gpr[X86_RSP] + 64 < 128 || la - c->gpr[X86_RBP] + 8 < 16);
+	if (h->sys || !c->cur)
+		return false;
+	return la - c->gpr[X86_RSP] + 64 < 128 ||
+	       ((c->cur->exec == exec_enter || c->cur->exec == exec_leave) &&
+		la - c->gpr[X86_RBP] + 8 < 16);
 }
 
 static COLD struct bt_tlbe *miss(struct bt_cpu *c, const struct how *h, uint64_t la,
@@ -399,11 +404,10 @@ static COLD void bounce(struct bt_cpu *c, const struct how *h, const struct bt_t
 		read_piece(c, t[1], next_page(c, h, b->la), b->bytes + first, b->n - first);
 }
 
-void *bt_get(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, bool locked,
-	     struct bt_bounce *b)
+static void *get(struct bt_cpu *c, const struct how *h, uint64_t la, unsigned n,
+		 enum bt_access access, bool locked, struct bt_bounce *b)
 {
-	struct how h = how_now(c);
-	const struct bt_tlbe *t[2] = {find(c, &h, la, access), NULL};
+	const struct bt_tlbe *t[2] = {find(c, h, la, access), NULL};
 	unsigned why = access & BT_WRITE ? TE_IO | TE_ROM : TE_IO;
 
 	b->la = la;
@@ -412,16 +416,32 @@ void *bt_get(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, b
 	b->write = access & BT_WRITE;
 	b->code = NULL;
 	if (UNLIKELY(in_page(la, n) < n))
-		t[1] = find(c, &h, next_page(c, &h, la), access);
+		t[1] = find(c, h, next_page(c, h, la), access);
 	if (!(n & (n - 1)))
-		check_align(c, &h, la, n);
+		check_align(c, h, la, n);
 	if (UNLIKELY(t[1] || (t[0]->pa & (why | TE_BP)))) {
-		bounce(c, &h, t, locked, b, access);
+		bounce(c, h, t, locked, b, access);
 		return b->bytes;
 	}
 	if (b->write && (t[0]->wtag & TLB_SLOW))
-		b->code = h.set->code[t[0] - h.set->t.e];
+		b->code = h->set->code[t[0] - h->set->t.e];
 	return (void *)(uintptr_t)(la + t[0]->addend);
+}
+
+void *bt_get(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, bool locked,
+	     struct bt_bounce *b)
+{
+	struct how h = how_now(c);
+
+	return get(c, &h, la, n, access, locked, b);
+}
+
+void *bt_get_sys(struct bt_cpu *c, uint64_t la, unsigned n, enum bt_access access, bool locked,
+		 struct bt_bounce *b)
+{
+	struct how h = how_as(c, false, false);
+
+	return get(c, &h, la, n, access, locked, b);
 }
 
 /* Writes to where bt_get was allowed to; @flags has the low bits of the TLB entry. */

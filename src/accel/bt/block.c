@@ -21,15 +21,15 @@
 #include <sys/mman.h>
 
 #include "accel/bt/block.h"
+#include "accel/bt/mmu_private.h"
 #include "accel/bt/pure.h"
 #include "base/sys.h"
 
-#define MEMORY	  MIB(24)
-#define LA_COUNT  16384u
-#define PA_COUNT  32768u
-#define ROOM	  (sizeof(struct bt_block) + BLOCK_INSNS * sizeof(struct insn))
-#define LINE	  64u /* bytes of code that are marked at a time */
-#define PAGE_MASK (GUEST_PAGE - 1)
+#define MEMORY	 MIB(24)
+#define LA_COUNT 16384u
+#define PA_COUNT 32768u
+#define ROOM	 (sizeof(struct bt_block) + BLOCK_INSNS * sizeof(struct insn))
+#define LINE	 64u /* bytes of code that are marked at a time */
 
 struct la_entry {
 	uint64_t la;
@@ -258,7 +258,8 @@ static bool make(struct maker *m)
 {
 	struct bt_cpu *c = m->c;
 	struct bt_block *b = m->b;
-	unsigned in_page = GUEST_PAGE - (unsigned)(m->la & PAGE_MASK), room = within_limit(c);
+	unsigned in_page = GUEST_PAGE - (unsigned)(m->la & (GUEST_PAGE - 1)),
+		 room = within_limit(c);
 	unsigned max = c->mode.step ? 1 : BLOCK_INSNS;
 	int rc;
 
@@ -321,9 +322,12 @@ static struct la_entry *la_entry(struct bt_blocks *s, uint64_t la)
 	return &s->by_la[(la ^ la >> 14) & (LA_COUNT - 1)];
 }
 
-static uint64_t la_stamp(const struct bt_cpu *c)
+/* What mmu_generation gives, without a call. */
+static inline uint64_t la_stamp(const struct bt_cpu *c)
 {
-	return mmu_generation(c) << 4 | c->mode.code;
+	const struct bt_mmu *m = c->mmu;
+
+	return (m->head[m->cur].gen | c->mode.user) << 4 | c->mode.code;
 }
 
 /* All of the block must be within the limit of CS; nothing else about it depends on the limit. */
@@ -383,6 +387,7 @@ static __attribute__((noinline)) struct bt_block *get_slow(struct bt_cpu *c, uin
 {
 	struct bt_block *b;
 
+	c->blocks->running = NULL; /* it may raise, and the block before is done */
 	if (pure_full(c))
 		forget(c);
 	if (c->mode.step)
@@ -394,15 +399,13 @@ static __attribute__((noinline)) struct bt_block *get_slow(struct bt_cpu *c, uin
 	return b;
 }
 
-struct bt_block *block_get(struct bt_cpu *c)
+static inline __attribute__((always_inline)) struct bt_block *get(struct bt_cpu *c)
 {
 	struct bt_blocks *s = c->blocks;
 	const struct la_entry *e;
 	uint64_t la;
 
-	if (UNLIKELY(s->running != NULL))
-		count_left(c);
-	if (c->mode.code == 8) {
+	if (LIKELY(c->mode.code == 8)) {
 		la = c->rip;
 	} else {
 		c->rip = (uint32_t)c->rip;
@@ -419,7 +422,7 @@ struct bt_block *block_get(struct bt_cpu *c)
  * Both c->cur and c->rip are kept for each instruction: any may fault, and a store may find out
  * that it changes what runs, and then sets c->end behind itself.
  */
-void block_run(struct bt_cpu *c, struct bt_block *b)
+static inline __attribute__((always_inline)) void run(struct bt_cpu *c, struct bt_block *b)
 {
 	const struct insn *i = b->insn, *last = b->insn + b->n - 1;
 	uint64_t rip = c->rip;
@@ -434,8 +437,42 @@ void block_run(struct bt_cpu *c, struct bt_block *b)
 		if (++i >= c->end)
 			break;
 	}
-	if (i <= last || !b->ends)
-		c->rip += i[-1].len; /* to where the meaning left it: REP may have come back */
-	c->instructions += (uint64_t)(i - b->insn);
+	if (UNLIKELY(i <= last)) {
+		c->rip += i[-1].len;
+		c->instructions += (uint64_t)(i - b->insn);
+		return;
+	}
+	if (!b->ends)
+		c->rip += last->len; /* to where the meaning left it: REP may have come back */
+	c->instructions += b->n;
+}
+
+struct bt_block *block_get(struct bt_cpu *c)
+{
+	if (UNLIKELY(c->blocks->running != NULL))
+		count_left(c);
+	return get(c);
+}
+
+void block_run(struct bt_cpu *c, struct bt_block *b)
+{
+	run(c, b);
+	c->blocks->running = NULL;
+}
+
+/* True while there is nothing that the loop must look at between two blocks. */
+static inline bool undisturbed(const struct bt_cpu *c)
+{
+	return !(atomic_load_explicit(&c->attention, memory_order_relaxed) | c->irq_waits |
+		 c->nmi_pending | c->mode.step | (c->mp_state != X86_MP_RUNNING));
+}
+
+void block_run_on(struct bt_cpu *c)
+{
+	if (c->blocks->running)
+		count_left(c);
+	do {
+		run(c, get(c));
+	} while (undisturbed(c));
 	c->blocks->running = NULL;
 }

@@ -143,7 +143,6 @@ int bt_lapic_mmio(struct bt_cpu *c, gpa_t pa, void *data, unsigned size, bool wr
 
 static int cpu_init(struct bt_cpu *c, struct err *e)
 {
-	struct x86_vcpu *s = c->v->state;
 	struct lapic_config config = {.apic_id = x86_apic_id(&c->v->vm->topology, c->v->index),
 				      .bsp = c->v->index == 0,
 				      .x2apic = true,
@@ -151,8 +150,6 @@ static int cpu_init(struct bt_cpu *c, struct err *e)
 				      .phys_bits = BT_PHYS_BITS};
 	int rc;
 
-	s->apic_id = config.apic_id;
-	s->tsc_khz = BT_TSC_KHZ;
 	lapic_init(&c->apic, &c->bvm->bus, c->v->index, &config, &apic_ops, c);
 	c->lapic = &c->apic;
 	rc = bt_cpuid_init(c, e);

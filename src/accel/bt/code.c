@@ -79,18 +79,20 @@ static int ram_adopt(struct bt_vm *b, struct ram *r, struct err *e)
 	return 0;
 }
 
+/* Every vCPU that runs; one that is idle looks by itself before it runs. */
 static void attend_all(struct bt_vm *b, const struct bt_cpu *but, uint32_t bits)
 {
 	for (unsigned i = 0; i < b->n; i++) {
 		struct bt_cpu *c = atomic_load(&b->cpu[i]);
 
-		if (c && c != but)
+		if (c && c != but && !atomic_load(&c->mmu->idle))
 			bt_attend(c, bits);
 	}
 }
 
 void mmu_vm_flush(struct bt_vm *b)
 {
+	atomic_fetch_add(&b->code->flushes, 1);
 	attend_all(b, NULL, BT_ATTN_FLUSH);
 }
 
@@ -226,12 +228,7 @@ static void page_mark(struct bt_cpu *c, struct bt_code_page *p, uint64_t lines)
 	pthread_mutex_unlock(&b->code->lock);
 	if (!first)
 		return;
-	for (unsigned i = 0; i < b->n; i++) {
-		struct bt_cpu *o = atomic_load(&b->cpu[i]);
-
-		if (o && o != c && !atomic_load(&o->mmu->idle))
-			bt_attend(o, BT_ATTN_CODE);
-	}
+	attend_all(b, c, BT_ATTN_CODE);
 	code_serve(c);
 }
 
@@ -321,5 +318,5 @@ void mmu_idle(struct bt_cpu *c, bool idle)
 		return;
 	}
 	atomic_exchange(&c->mmu->idle, false);
-	code_serve(c);
+	mmu_attend(c, BT_ATTN_CODE);
 }

@@ -29,7 +29,7 @@
 #define L1_ECX_XSAVE B(26)
 #define L1_ECX_AVX   (B(12) /* FMA */ | B(28) /* AVX */ | B(29) /* F16C */)
 /* All of the first 27 but PSN, DS and ACPI, with CLFLUSH, MMX, FXSR, SSE, SSE2. */
-#define L1_EDX_OWN   0x0788fbffu
+#define L1_EDX_OWN   0x078bfbffu
 #define L1_EBX_CLFLUSH (8u << 8) /* lines of 64 bytes */
 
 /* Leaf 7. */
@@ -317,7 +317,7 @@ void bt_cpuid(struct bt_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]
 	if (!k) {
 		if (leaf == 0xb || leaf == 0x1f) {
 			out[2] = subleaf & 0xff;
-			out[3] = ((struct x86_vcpu *)c->v->state)->apic_id;
+			out[3] = c->apic.config.apic_id;
 		}
 		return;
 	}

@@ -399,6 +399,7 @@ void event_deliver(struct bt_cpu *c, enum bt_event_kind kind, unsigned vector, b
 		deliver_prot(c, &ev);
 	c->delivering = 0;
 	c->irq_shadow = 0;
+	c->no_trap = true; /* INT n and the like: TF is off at the handler's first instruction */
 	c->mp_state = X86_MP_RUNNING;
 }
 

@@ -83,6 +83,7 @@ struct mmu_set *mmu_set_of(struct bt_cpu *c, enum mmu_class cls)
 		for (unsigned i = 0; i < BT_TLB_ENTRIES; i++)
 			set->t.e[i].rtag = set->t.e[i].wtag = BT_TLB_NONE;
 		set->ready = true;
+		c->mmu->ready |= 1u << (c->mmu->cur * MMU_CLASSES + cls);
 	}
 	return set;
 }
@@ -211,6 +212,7 @@ void mmu_forget(struct bt_cpu *c)
 {
 	struct bt_mmu *m = c->mmu;
 
+	m->flushed = atomic_load(&c->bvm->code->flushes);
 	m->win[0].len = m->win[1].len = 0;
 	for (unsigned i = 0; i < MMU_SPACES; i++)
 		space_flush(c, i, true);
@@ -231,8 +233,6 @@ static void set_flush_page(struct bt_cpu *c, struct mmu_set *set, uint64_t la)
 {
 	struct bt_tlbe *t = &set->t.e[la >> 12 & (BT_TLB_ENTRIES - 1)];
 
-	if (!set->ready)
-		return;
 	if ((t->rtag & ~(uint64_t)TLB_SLOW) == (la & PAGE_MASK))
 		entry_drop(c, t);
 	if (LIKELY(!(set->bloom4m & bloom_bit(la >> 22)) && !(set->bloom1g & bloom_bit(la >> 30))))
@@ -267,9 +267,11 @@ void mmu_flush_page(struct bt_cpu *c, uint64_t la)
 {
 	struct bt_mmu *m = c->mmu;
 
-	for (unsigned i = 0; i < MMU_SPACES; i++)
-		for (unsigned k = 0; k < MMU_CLASSES; k++)
-			set_flush_page(c, &m->space[i].set[k], la);
+	for (uint32_t left = m->ready; left; left &= left - 1) {
+		unsigned k = (unsigned)__builtin_ctz(left);
+
+		set_flush_page(c, &m->space[k / MMU_CLASSES].set[k % MMU_CLASSES], la);
+	}
 	if (was_fetched(m, la))
 		renew_gens(m);
 }
@@ -464,7 +466,7 @@ void mmu_mode_changed(struct bt_cpu *c)
 
 void mmu_attend(struct bt_cpu *c, uint32_t bits)
 {
-	if (bits & BT_ATTN_FLUSH)
+	if ((bits & BT_ATTN_FLUSH) || c->mmu->flushed != atomic_load(&c->bvm->code->flushes))
 		mmu_forget(c);
 	if (bits & BT_ATTN_CODE)
 		code_serve(c);

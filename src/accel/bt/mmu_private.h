@@ -124,7 +124,8 @@ struct mmu_itlbe {
 
 struct bt_mmu {
 	enum mmu_class cls;
-	unsigned cur; /* space */
+	unsigned cur;	/* space */
+	uint32_t ready; /* sets that are in use: bit space * MMU_CLASSES + class */
 	struct mmu_space *space;
 	struct mmu_space_head head[MMU_SPACES];
 	uint64_t clock;	     /* for stamps */
@@ -134,8 +135,9 @@ struct bt_mmu {
 	uint64_t dr[5];	     /* breakpoints that entries depend on */
 	uint32_t pkru;
 	struct mmu_window win[2];
-	uint64_t rsvd; /* physical-address bits above MAXPHYADDR, up to bit 51 */
-	bool pages_1g; /* CPUID */
+	uint32_t flushed; /* struct bt_code.flushes when that was done last */
+	uint64_t rsvd;	  /* physical-address bits above MAXPHYADDR, up to bit 51 */
+	bool pages_1g;	  /* CPUID */
 	struct mmu_itlbe itlb[ITLB_ENTRIES];
 	uint64_t fetched[FETCHED_BITS / 64]; /* hashes of pages that fetches of this space used */
 	/* code.c */
@@ -189,6 +191,7 @@ struct code_ram {
 struct bt_code {
 	pthread_mutex_t lock; /* a leaf: transitions of .lines between none and some; .rams */
 	_Atomic uint32_t epoch;
+	_Atomic uint32_t flushes; /* how often all vCPUs were asked to forget their translations */
 	_Atomic(struct bt_code_page *) ring[CODE_RING]; /* pages by the epoch of their mark */
 	_Atomic bool logging;				/* writes to some RAM are logged */
 	struct code_ram *rams;

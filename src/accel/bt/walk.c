@@ -21,18 +21,15 @@
 
 struct step {
 	void *entry; /* host address */
+	gpa_t at;
 	uint64_t val;
-	struct ram *ram;
-	uint64_t ram_off;
-	struct bt_code_page *code;
-	bool rom;
 };
 
 struct walker {
 	struct step step[5];
 	unsigned n;
-	bool wide; /* 64-bit entries */
-	bool us, rw, nx;
+	uint64_t all, any; /* of the entries: bits that all, that some of them have */
+	bool wide;	   /* 64-bit entries */
 	uint64_t leaf;
 	uint8_t shift;
 	gpa_t pa;
@@ -50,20 +47,17 @@ bool mmu_canonical(const struct bt_cpu *c, uint64_t la)
 }
 
 /* Reads the entry at @at; false if there is no memory. */
-BT_GUEST_RACES static bool step_read(struct bt_cpu *c, struct walker *w, gpa_t at)
+BT_GUEST_RACES static inline bool step_read(struct bt_cpu *c, struct walker *w, gpa_t at)
 {
 	struct step *s = &w->step[w->n];
 	const struct mmu_window *win;
 
 	at &= c->bvm->a20_mask;
 	win = mmu_window_at(c, at);
-	if (!win)
+	if (UNLIKELY(!win))
 		return false;
 	s->entry = win->host + (at - win->base);
-	s->ram = win->ram;
-	s->rom = win->ram->rom;
-	s->ram_off = win->ram_off + (at - win->base);
-	s->code = code_page_of(win, at);
+	s->at = at;
 	if (w->wide)
 		s->val = __atomic_load_n((uint64_t *)s->entry, __ATOMIC_ACQUIRE);
 	else
@@ -75,9 +69,8 @@ BT_GUEST_RACES static bool step_read(struct bt_cpu *c, struct walker *w, gpa_t a
 /* Combines the permissions of the entry that was read last. */
 static void step_combine(struct walker *w, uint64_t val)
 {
-	w->us = w->us && (val & X86_PTE_US);
-	w->rw = w->rw && (val & X86_PTE_RW);
-	w->nx = w->nx || (w->wide && (val & PTE_NX));
+	w->all &= val;
+	w->any |= val;
 }
 
 static enum walk_end walk_32(struct bt_cpu *c, struct walker *w, uint32_t la)
@@ -168,8 +161,8 @@ static enum walk_end walk_tables(struct bt_cpu *c, struct walker *w, uint64_t la
 	uint64_t rsvd = c->mmu->rsvd | (c->efer & X86_EFER_NXE ? 0 : PTE_NX);
 
 	w->n = 0;
-	w->us = w->rw = true;
-	w->nx = false;
+	w->all = UINT64_MAX;
+	w->any = 0;
 	if (c->efer & X86_EFER_LMA) {
 		w->wide = true;
 		return walk_64(c, w, c->cr3 & UINT64_C(0xffffffffff000) & ~c->mmu->rsvd,
@@ -183,7 +176,7 @@ static enum walk_end walk_tables(struct bt_cpu *c, struct walker *w, uint64_t la
 /* Does PKRU forbid it (SDM 3A §4.6.2)?  @write as the key sees it: WP clear lets supervisors. */
 static bool key_forbids(const struct bt_cpu *c, const struct walker *w, bool write)
 {
-	if (!(c->cr4 & CR4_PKE) || !(c->efer & X86_EFER_LMA) || !w->us)
+	if (LIKELY(!(c->cr4 & CR4_PKE)) || !(c->efer & X86_EFER_LMA) || !(w->all & X86_PTE_US))
 		return false;
 	return c->ext.pkru >> (w->leaf >> 59 & 15) * 2 & (write ? 3 : 1);
 }
@@ -193,47 +186,65 @@ static uint32_t forbidden(const struct bt_cpu *c, const struct walker *w, enum b
 			  enum mmu_class cls)
 {
 	bool user = mmu_is_user(cls), guarded = user || (c->cr0 & X86_CR0_WP);
+	bool us = w->all & X86_PTE_US, rw = w->all & X86_PTE_RW, nx = w->any & PTE_NX;
 	uint32_t err = 0;
 
 	if (access == BT_EXEC) {
-		if (w->nx || (user ? !w->us : w->us && (c->cr4 & CR4_SMEP)))
+		if (nx || (user ? !us : us && (c->cr4 & CR4_SMEP)))
 			err = PF_P;
 		return err;
 	}
-	if (user ? !w->us : w->us && (c->cr4 & CR4_SMAP) && cls != MMU_SUP_AC)
+	if (user ? !us : us && (c->cr4 & CR4_SMAP) && cls != MMU_SUP_AC)
 		err = PF_P;
-	if ((access & BT_WRITE) && !w->rw && guarded)
+	if ((access & BT_WRITE) && !rw && guarded)
 		err = PF_P;
 	if (key_forbids(c, w, (access & BT_WRITE) && guarded))
 		err = PF_P | PF_PK;
 	return err;
 }
 
-/* Sets A everywhere and D in the leaf; false: an entry is no longer what was read. */
-BT_GUEST_RACES static bool set_bits(struct bt_cpu *c, struct walker *w, bool write)
+/* Sets @bits in the entry; false: it is no longer what was read. */
+static COLD BT_GUEST_RACES bool step_set(struct bt_cpu *c, const struct walker *w,
+					 const struct step *s, uint64_t bits)
 {
+	const struct mmu_window *win = mmu_window_at(c, s->at);
+	unsigned size = w->wide ? 8 : 4;
+	struct bt_code_page *code;
+
+	if (!win || win->ram->rom)
+		return true;
+	if (w->wide) {
+		uint64_t old = s->val;
+
+		if (!__atomic_compare_exchange_n((uint64_t *)s->entry, &old, old | bits, false,
+						 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return false;
+	} else {
+		uint32_t old = (uint32_t)s->val;
+
+		if (!__atomic_compare_exchange_n((uint32_t *)s->entry, &old, old | (uint32_t)bits,
+						 false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return false;
+	}
+	ram_log_dirty(win->ram, win->ram_off + (s->at - win->base), size);
+	code = code_page_of(win, s->at);
+	if (code)
+		(void)code_stored(c->bvm, code, s->at & 0xfff, size);
+	return true;
+}
+
+/* Sets A everywhere and D in the leaf; false: an entry is no longer what was read. */
+static bool set_bits(struct bt_cpu *c, const struct walker *w, bool write)
+{
+	uint64_t leaf = PTE_A | (write ? PTE_D : 0);
+
+	if (LIKELY((w->all & PTE_A) && (w->leaf & leaf) == leaf))
+		return true;
 	for (unsigned i = 0; i < w->n; i++) {
-		struct step *s = &w->step[i];
-		uint64_t val = s->val | PTE_A | (write && i == w->n - 1 ? PTE_D : 0);
+		uint64_t bits = i == w->n - 1 ? leaf : PTE_A;
 
-		if (val == s->val || s->rom)
-			continue;
-		if (w->wide) {
-			uint64_t old = s->val;
-
-			if (!__atomic_compare_exchange_n((uint64_t *)s->entry, &old, val, false,
-							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-				return false;
-		} else {
-			uint32_t old = (uint32_t)s->val;
-
-			if (!__atomic_compare_exchange_n((uint32_t *)s->entry, &old, (uint32_t)val,
-							 false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-				return false;
-		}
-		ram_log_dirty(s->ram, s->ram_off, w->wide ? 8 : 4);
-		if (s->code)
-			(void)code_stored(c->bvm, s->code, s->ram_off & 0xfff, w->wide ? 8 : 4);
+		if ((w->step[i].val & bits) != bits && !step_set(c, w, &w->step[i], bits))
+			return false;
 	}
 	return true;
 }

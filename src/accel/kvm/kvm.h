@@ -52,6 +52,7 @@ struct kvm_vcpu {
 	bool held; /* not started, and no interrupt chip to start it */
 	bool ran;
 	unsigned long id;
+	uint32_t tsc_khz; /* x86: as KVM made it; 0: not known */
 	struct kvm_dirty_gfn *ring;
 	uint32_t ring_next; /* under kvm->lock */
 };
@@ -66,11 +67,13 @@ struct kvm_slot {
 /* Jobs for later, see later.c. */
 struct kvm_later {
 	pthread_mutex_t lock; /* leaf */
-	pthread_cond_t idle;
+	pthread_cond_t cond;
 	struct kvm_job *jobs; /* still to be done, in order */
 	pthread_t thread;
 	bool started; /* there is a thread to join */
-	bool busy;    /* it has not yet seen the list empty */
+	bool alive;   /* it will look at the list again */
+	bool busy;    /* a job that is not on the list any more is being done */
+	bool closing; /* what is on the list is all there will be */
 };
 
 struct kvm_vm {
@@ -172,7 +175,7 @@ int kvm_later(struct kvm_vm *kvm, void (*fn)(struct kvm_vm *kvm, const void *arg
 	      size_t len, struct err *e) MUST_CHECK;
 /* Returns when all jobs that were put on the list before are done. */
 void kvm_later_wait(struct kvm_vm *kvm);
-/* Waits for them and ends it; nobody may have another job. */
+/* Waits for them and ends the thread; nobody may have another job. */
 void kvm_later_exit(struct kvm_vm *kvm);
 
 /* slots.c */

@@ -3,17 +3,22 @@
  *
  * Some of KVM's ioctls, and closing a VM, wait for a grace period: milliseconds as a rule, and many
  * seconds where a vCPU spins in code that KVM emulates.  Neither the start of a guest nor the main
- * loop can afford that.  Such jobs are put on a list and done in order by a thread of the VM's own,
- * which is started when there is one to do and ends when there is none left; the next job joins it
- * and starts another.  vm_exit joins it after the vCPUs have gone, so that nothing is left behind.
+ * loop can afford that.  Such jobs are put on a list and done in order by a thread of the VM's own.
+ * It is started when there is one to do and ends when there has been none for a while, which is
+ * long beside a start, so that all jobs of a start share one thread, and short beside a run; the
+ * next job joins it and starts another.  vm_exit joins it after the vCPUs have gone, so that
+ * nothing is left behind.
  */
 #include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "accel/kvm/kvm.h"
 #include "base/sys.h"
+
+#define LINGER_NS 20000000 /* how long the thread waits for another job */
 
 struct kvm_job {
 	struct kvm_job *next;
@@ -24,7 +29,22 @@ struct kvm_job {
 void kvm_later_init(struct kvm_later *l)
 {
 	pthread_mutex_init(&l->lock, NULL);
-	pthread_cond_init(&l->idle, NULL);
+	pthread_cond_init(&l->cond, NULL);
+}
+
+/* Waits for a job; false if there was none for LINGER_NS, or will be none.  l->lock held. */
+static bool linger_locked(struct kvm_later *l)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += LINGER_NS;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	while (!l->jobs && !l->closing)
+		if (pthread_cond_timedwait(&l->cond, &l->lock, &t))
+			break;
+	return l->jobs != NULL;
 }
 
 static void *later_thread(void *arg)
@@ -34,25 +54,21 @@ static void *later_thread(void *arg)
 	struct kvm_job *job;
 
 	pthread_mutex_lock(&l->lock);
-	while ((job = l->jobs)) {
+	while (linger_locked(l)) {
+		job = l->jobs;
 		l->jobs = job->next;
+		l->busy = true;
 		pthread_mutex_unlock(&l->lock);
 		job->fn(kvm, job->arg);
 		free(job);
 		pthread_mutex_lock(&l->lock);
+		l->busy = false;
+		if (!l->jobs)
+			pthread_cond_broadcast(&l->cond);
 	}
-	l->busy = false;
-	pthread_cond_broadcast(&l->idle);
+	l->alive = false;
 	pthread_mutex_unlock(&l->lock);
 	return NULL;
-}
-
-/* Joins a thread that has done all; it takes no lock any more.  l->lock held. */
-static void join_locked(struct kvm_later *l)
-{
-	if (l->started)
-		pthread_join(l->thread, NULL);
-	l->started = false;
 }
 
 static int start_locked(struct kvm_vm *kvm, struct err *e)
@@ -60,10 +76,11 @@ static int start_locked(struct kvm_vm *kvm, struct err *e)
 	struct kvm_later *l = &kvm->later;
 	int rc;
 
-	join_locked(l);
+	if (l->started) /* it has seen the last of its jobs, and takes no lock any more */
+		pthread_join(l->thread, NULL);
 	rc = fault_hit("pthread_create") ? EAGAIN
 					 : pthread_create(&l->thread, NULL, later_thread, kvm);
-	l->started = l->busy = !rc;
+	l->started = l->alive = !rc;
 	return rc ? err_errno(e, -rc, "cannot start a thread"), err_kind(e, ERR_HOST) : 0;
 }
 
@@ -84,7 +101,9 @@ int kvm_later(struct kvm_vm *kvm, void (*fn)(struct kvm_vm *kvm, const void *arg
 	for (tail = &l->jobs; *tail; tail = &(*tail)->next)
 		;
 	*tail = job;
-	if (!l->busy)
+	if (l->alive)
+		pthread_cond_broadcast(&l->cond);
+	else
 		rc = start_locked(kvm, e);
 	if (rc)
 		*tail = NULL;
@@ -99,15 +118,21 @@ void kvm_later_wait(struct kvm_vm *kvm)
 	struct kvm_later *l = &kvm->later;
 
 	pthread_mutex_lock(&l->lock);
-	while (l->busy)
-		pthread_cond_wait(&l->idle, &l->lock);
-	join_locked(l);
+	while (l->busy || l->jobs)
+		pthread_cond_wait(&l->cond, &l->lock);
 	pthread_mutex_unlock(&l->lock);
 }
 
 void kvm_later_exit(struct kvm_vm *kvm)
 {
-	kvm_later_wait(kvm);
-	pthread_cond_destroy(&kvm->later.idle);
-	pthread_mutex_destroy(&kvm->later.lock);
+	struct kvm_later *l = &kvm->later;
+
+	pthread_mutex_lock(&l->lock);
+	l->closing = true;
+	pthread_cond_broadcast(&l->cond);
+	pthread_mutex_unlock(&l->lock);
+	if (l->started)
+		pthread_join(l->thread, NULL);
+	pthread_cond_destroy(&l->cond);
+	pthread_mutex_destroy(&l->lock);
 }

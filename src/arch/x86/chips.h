@@ -86,7 +86,7 @@ extern const struct state_table x86_chips_table;
 void x86_chips_reset(void *chips);
 
 /*
- * The pair of 8259A as pure logic, the slave at input 2 of the master; @p is x86_chips.pic.  Whoever
+ * The pair of 8259A as pure logic, the slave at input 2 of the master; @p is x86_chips.pic. Whoever
  * owns it calls these under its own lock and looks at x86_pic_intr afterwards.
  */
 void x86_pic_reset(struct x86_pic p[2]);

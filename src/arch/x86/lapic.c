@@ -3,10 +3,10 @@
  * saved form (SDM 3A §11.8, §11.4.7).
  *
  * A vector is requested in the IRR until the CPU takes it, then in service in the ISR until the
- * guest's EOI; TMR says whether that goes to the I/O APICs.  An interrupt is deliverable if its class
- * (bits 7:4) is above that of the PPR, which is the higher one of TPR and of what is in service.
- * The result is kept in `pending`, an atomic that the vCPU polls; whatever changes one of these
- * registers calls lapic_update.
+ * guest's EOI; TMR says whether that goes to the I/O APICs.  An interrupt is deliverable if its
+ * class (bits 7:4) is above that of the PPR, which is the higher one of TPR and of what is in
+ * service. The result is kept in `pending`, an atomic that the vCPU polls; whatever changes one of
+ * these registers calls lapic_update.
  *
  * IPIs and messages are edges except where an I/O APIC says level; a fixed LINT0 is taken as an
  * edge too.  What was found wrong but not yet moved into the ESR is the one thing that the saved

@@ -82,9 +82,9 @@ struct lapic_bus {
 struct lapic_config {
 	uint32_t apic_id;
 	bool bsp;
-	bool x2apic;	    /* CPUID.1:ECX[21]; without it bit 10 of IA32_APIC_BASE is reserved */
-	bool tsc_deadline;  /* CPUID.1:ECX[24]; without it the timer has two modes */
-	uint8_t phys_bits;  /* MAXPHYADDR, 32 to 52 */
+	bool x2apic;	   /* CPUID.1:ECX[21]; without it bit 10 of IA32_APIC_BASE is reserved */
+	bool tsc_deadline; /* CPUID.1:ECX[24]; without it the timer has two modes */
+	uint8_t phys_bits; /* MAXPHYADDR, 32 to 52 */
 };
 
 struct lapic {
@@ -141,8 +141,8 @@ void lapic_exit(struct lapic *l);
 /* Power-on values of a register page: in xAPIC mode, @boot for the boot processor's. */
 void lapic_reset_regs(uint32_t regs[64], uint32_t apic_id, bool boot);
 /*
- * own: power-on (SDM 3A §11.4.7.1), or @init: what an INIT does, which leaves the id, IA32_APIC_BASE
- * and a latched SIPI alone.
+ * own: power-on (SDM 3A §11.4.7.1), or @init: what an INIT does, which leaves the id,
+ * IA32_APIC_BASE and a latched SIPI alone.
  */
 void lapic_reset(struct lapic *l, bool init);
 
@@ -195,8 +195,8 @@ static inline uint32_t lapic_events(struct lapic *l)
 	return atomic_load_explicit(&l->events, memory_order_acquire);
 }
 /*
- * own: takes all latched NMI, INIT and SIPI.  INIT comes first; a SIPI (*@sipi: its vector) is for a
- * vCPU that waits for one after that, and for nobody else.
+ * own: takes all latched NMI, INIT and SIPI.  INIT comes first; a SIPI (*@sipi: its vector) is for
+ * a vCPU that waits for one after that, and for nobody else.
  */
 uint32_t lapic_take_events(struct lapic *l, uint8_t *sipi);
 

@@ -2,9 +2,9 @@
  * arch/x86/lapic_bus.c - how messages find the local APICs that they are for (SDM 3A §11.6.2,
  * §11.12.9, §11.11).
  *
- * Each lapic publishes in one atomic word how destinations see it; a sender looks at these words and
- * takes the lock of those that match, one at a time.  A guest that changes an address while a message
- * is under way cannot know which of the two it meets.
+ * Each lapic publishes in one atomic word how destinations see it; a sender looks at these words
+ * and takes the lock of those that match, one at a time.  A guest that changes an address while a
+ * message is under way cannot know which of the two it meets.
  *
  * What a destination means is the receiver's mode to say, as with KVM when it has the
  * X2APIC_API_DISABLE_BROADCAST_QUIRK: FFh is everybody in xAPIC mode and CPU 255 in x2APIC mode.

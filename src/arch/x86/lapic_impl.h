@@ -13,7 +13,7 @@
 
 #define LAPIC_SVR_ENABLE   (1u << 8)
 #define LAPIC_SVR_NO_FOCUS (1u << 9)
-#define LAPIC_SVR_NO_EOI   (1u << 12)	/* no broadcast, where the version register has it */
+#define LAPIC_SVR_NO_EOI   (1u << 12) /* no broadcast, where the version register has it */
 #define LAPIC_VER_NO_EOI   (1u << 24)
 
 #define LAPIC_LVT_STATUS     (1u << 12)
@@ -26,7 +26,7 @@
 #define LAPIC_ERR_REGISTER    (1u << 7)
 
 /* l->address: the id as destinations name it in bits 31:0, and */
-#define LAPIC_ADDRESS_LDR(a) ((uint8_t)((a) >> 32)) /* xAPIC */
+#define LAPIC_ADDRESS_LDR(a)  ((uint8_t)((a) >> 32)) /* xAPIC */
 #define LAPIC_ADDRESS_CLUSTER (UINT64_C(1) << 40)
 #define LAPIC_ADDRESS_X2APIC  (UINT64_C(1) << 41)
 #define LAPIC_ADDRESS_ON      (UINT64_C(1) << 42)

@@ -10,28 +10,28 @@
 
 #include "arch/x86/lapic_impl.h"
 
-#define REG(n) (UINT64_C(1) << (n))
+#define REG(n)	       (UINT64_C(1) << (n))
 #define REGS(first, n) (((UINT64_C(1) << (n)) - 1) << (first))
 
-#define LVTS		REGS(X86_LAPIC_LVTT, 6)
-#define READ_WRITE                                                                            \
+#define LVTS REGS(X86_LAPIC_LVTT, 6)
+#define READ_WRITE                                                                           \
 	(REG(X86_LAPIC_TPR) | REG(X86_LAPIC_SVR) | REG(X86_LAPIC_ESR) | REG(X86_LAPIC_ICR) | \
 	 LVTS | REG(X86_LAPIC_TMICT) | REG(X86_LAPIC_TDCR))
-#define READ_ONLY                                                                  \
-	(REG(X86_LAPIC_ID) | REG(X86_LAPIC_VERSION) | REG(X86_LAPIC_PPR) |         \
-	 REG(X86_LAPIC_LDR) | REGS(X86_LAPIC_ISR, 24) | REG(X86_LAPIC_TMCCT))
-#define XAPIC_READ                                                                \
-	(READ_WRITE | READ_ONLY | REG(X86_LAPIC_APR) | REG(X86_LAPIC_EOI) |       \
-	 REG(X86_LAPIC_RRD) | REG(X86_LAPIC_DFR) | REG(X86_LAPIC_ICR2))
-#define XAPIC_EXISTS  XAPIC_READ
-#define X2APIC_READ   (READ_WRITE | READ_ONLY)
-#define X2APIC_WRITE  (READ_WRITE | REG(X86_LAPIC_EOI) | REG(X86_LAPIC_SELF_IPI))
+#define READ_ONLY                                                                               \
+	(REG(X86_LAPIC_ID) | REG(X86_LAPIC_VERSION) | REG(X86_LAPIC_PPR) | REG(X86_LAPIC_LDR) | \
+	 REGS(X86_LAPIC_ISR, 24) | REG(X86_LAPIC_TMCCT))
+#define XAPIC_READ                                                                               \
+	(READ_WRITE | READ_ONLY | REG(X86_LAPIC_APR) | REG(X86_LAPIC_EOI) | REG(X86_LAPIC_RRD) | \
+	 REG(X86_LAPIC_DFR) | REG(X86_LAPIC_ICR2))
+#define XAPIC_EXISTS XAPIC_READ
+#define X2APIC_READ  (READ_WRITE | READ_ONLY)
+#define X2APIC_WRITE (READ_WRITE | REG(X86_LAPIC_EOI) | REG(X86_LAPIC_SELF_IPI))
 
 /* ICR: vector, delivery mode, destination mode, level, trigger mode, shorthand. */
-#define ICR_BITS	0xccfffu
-#define ICR_BUSY	(1u << 12) /* never: a message arrives while it is sent */
-#define ICR_LOGICAL	(1u << 11)
-#define ICR_ASSERT	(1u << 14)
+#define ICR_BITS	 0xccfffu
+#define ICR_BUSY	 (1u << 12) /* never: a message arrives while it is sent */
+#define ICR_LOGICAL	 (1u << 11)
+#define ICR_ASSERT	 (1u << 14)
 #define ICR_SHORTHAND(v) ((v) >> 18 & 3)
 
 /* The bits that exist in a register that can be written. */
@@ -59,9 +59,7 @@ static uint32_t writable(const struct lapic *l, unsigned reg)
 static uint32_t read_reg(struct lapic *l, unsigned reg)
 {
 	switch (reg) {
-	case X86_LAPIC_TMCCT:
-		lapic_timer_poll(l);
-		return lapic_timer_count(l);
+	case X86_LAPIC_TMCCT: lapic_timer_poll(l); return lapic_timer_count(l);
 	case X86_LAPIC_APR:
 	case X86_LAPIC_EOI:
 	case X86_LAPIC_RRD: return 0; /* not since the Pentium 4 */

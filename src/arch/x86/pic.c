@@ -5,9 +5,9 @@
  * input is high.  Edge or level is the ELCR's to say, pin by pin; LTIM of ICW1 does nothing, as in
  * PCs since EISA.  `last_irr` holds the inputs' levels.
  *
- * The slave's INT is input 2 of the master.  It is given as a pulse whenever something happens while
- * the slave has a request: the request at the master outlives one that the slave has lost, and then
- * ends in a spurious interrupt 15.  KVM does the same, and a state means the same in both.
+ * The slave's INT is input 2 of the master.  It is given as a pulse whenever something happens
+ * while the slave has a request: the request at the master outlives one that the slave has lost,
+ * and then ends in a spurious interrupt 15.  KVM does the same, and a state means the same in both.
  */
 #include <string.h>
 
@@ -30,7 +30,8 @@ enum {
 	ROTATE_SPECIFIC,
 };
 
-/* The input in @mask with the highest priority, as a distance from the highest there is; 8: none. */
+/* The input in @mask with the highest priority, as a distance from the highest there is; 8: none.
+ */
 static unsigned distance(const struct x86_pic *s, uint8_t mask)
 {
 	unsigned d = 0;

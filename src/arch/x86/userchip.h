@@ -19,8 +19,8 @@
 
 /* Where the chips' outputs go.  Leaves, called with chip.lock held (msi: also without). */
 struct x86_userchip_ops {
-	void (*msi)(void *arg, const struct msi *m); /* from the I/O APIC and from devices */
-	void (*intr)(void *arg, bool level);	     /* INTR of the 8259s changed */
+	void (*msi)(void *arg, const struct msi *m);	  /* from the I/O APIC and from devices */
+	void (*intr)(void *arg, bool level);		  /* INTR of the 8259s changed */
 	void (*pin)(void *arg, unsigned pin, bool level); /* looks on as wires change; optional */
 };
 
@@ -50,7 +50,8 @@ static inline bool x86_userchip_intr(struct x86_userchip *u)
 {
 	return atomic_load_explicit(&u->intr, memory_order_acquire);
 }
-/* The acknowledge cycle of the 8259s: the vector, a spurious one if nothing is pending (any more). */
+/* The acknowledge cycle of the 8259s: the vector, a spurious one if nothing is pending (any more).
+ */
 uint8_t x86_userchip_ack(struct x86_userchip *u);
 /* An EOI broadcast to the I/O APIC; @arg is the struct x86_userchip. */
 void x86_userchip_eoi(void *arg, uint8_t vector);

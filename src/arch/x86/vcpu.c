@@ -5,6 +5,7 @@
 
 #include "arch/arch.h"
 #include "arch/x86/chips.h"
+#include "arch/x86/cpuid.h"
 #include "arch/x86/defs.h"
 #include "arch/x86/lapic.h"
 #include "arch/x86/vcpu.h"
@@ -127,6 +128,13 @@ static void reset_fpu(struct x86_vcpu *v)
 	v->xsave[24] = 0x80;
 	v->xsave[25] = 0x1f;
 	v->xsave[X86_XSAVE_LEGACY] = 3; /* XSTATE_BV: x87 and SSE are in the area */
+}
+
+static void identify(void *state, const struct vm_topology *t, unsigned index)
+{
+	struct x86_vcpu *v = state;
+
+	v->apic_id = x86_apic_id(t, index);
 }
 
 void x86_vcpu_reset(void *state, unsigned index)
@@ -287,6 +295,7 @@ const struct arch arch_x86 = {
 	.max_vcpus = X86_VCPUS_MAX,
 	.vcpu_state_size = sizeof(struct x86_vcpu),
 	.vcpu_state = &x86_vcpu_table,
+	.vcpu_identify = identify,
 	.vcpu_reset = x86_vcpu_reset,
 	.chips_size = sizeof(struct x86_chips),
 	.chips = &x86_chips_table,

@@ -237,7 +237,7 @@ static void put_hpet(struct acpi_set *s, const struct acpi_x86 *d)
 	acpi_put8(s, 0);
 	acpi_put8(s, 0);
 	acpi_put64(s, d->hpet);
-	acpi_put8(s, 0);  /* the first one */
+	acpi_put8(s, 0); /* the first one */
 	acpi_put16(s, HPET_MIN_TICK);
 	acpi_put8(s, 0); /* nothing else is in its page, and no promise is needed */
 	acpi_close(s);

@@ -2,8 +2,8 @@
  * boot/acpi/x86.h - the ACPI tables of an x86 machine, from a plain description of it.
  *
  * What is made: DSDT, FACS, FADT, MADT and WAET always; SRAT and SLIT if there are NUMA nodes;
- * MCFG if there is a PCI host bridge; HPET if there is one; XSDT and RSDP.  The machine is a full ACPI one (not
- * hardware-reduced): it has a PM timer and a fixed power button (arch/x86/pm.h).
+ * MCFG if there is a PCI host bridge; HPET if there is one; XSDT and RSDP.  The machine is a full
+ * ACPI one (not hardware-reduced): it has a PM timer and a fixed power button (arch/x86/pm.h).
  *
  * The tables are also what tells a stock kernel which old hardware not to look for; x86.c says
  * flag by flag what that saves.

@@ -3,13 +3,13 @@
  * of 100 MHz and three comparators, each one-shot or periodic, 32 or 64 bits wide.
  *
  * Nothing counts.  The counter is a value and the VM time at which it had it; a comparator's match
- * is a VM time computed from that.  A periodic comparator moves on by whole periods, so that it does
- * not drift; matches that Lodge was late for are one interrupt.
+ * is a VM time computed from that.  A periodic comparator moves on by whole periods, so that it
+ * does not drift; matches that Lodge was late for are one interrupt.
  *
  * Wires 0 and 1 are the legacy replacement route: IRQ 0 and IRQ 8, which while it is on are the
  * HPET's alone, as if the 8254 and the RTC had been unplugged.  Wires 2 and 3 are what comparators
- * can be routed to otherwise.  What the board does not connect is not offered.  Every comparator can
- * send a message instead.
+ * can be routed to otherwise.  What the board does not connect is not offered.  Every comparator
+ * can send a message instead.
  */
 #include "arch/x86/defs.h"
 #include "core/device.h"
@@ -154,13 +154,15 @@ static uint64_t distance(const struct comparator *c, uint64_t from, uint64_t to)
 	return c->config & T_NARROW ? (uint32_t)(to - from) : to - from;
 }
 
-/* Waits for the next match, at @earliest. */
+/* Waits for the next match; @earliest is not 0 if the one of this tick has been. */
 static void arm(struct hpet *h, unsigned n, uint64_t earliest)
 {
 	const struct comparator *c = &h->timer[n];
 	uint64_t now = now_of(h), ticks = ticks_since_start(h, now), when;
 	uint64_t ahead = distance(c, h->counter + ticks, c->match);
 
+	if (!ahead && earliest)
+		ahead = c->config & T_NARROW ? UINT64_C(1) << 32 : UINT64_MAX;
 	if (!(h->config & ENABLE) || !(c->config & T_IRQ) || ahead > INT64_MAX / 4 / TICK_NS) {
 		if (timer_pending(&h->due[n]))
 			timer_cancel(&h->due[n]);
@@ -192,12 +194,9 @@ static void fired(struct device *d, unsigned n)
 	uint64_t now = now_of(h);
 
 	interrupt(h, n);
-	if (repeats(c)) {
+	if (repeats(c))
 		move_on(c, counter_at(h, now));
-		arm(h, n, now + FASTEST_NS);
-	} else if (c->config & T_NARROW) { /* once more when the 32 bits have gone round */
-		arm(h, n, h->start + (ticks_since_start(h, now) + 1) * TICK_NS);
-	}
+	arm(h, n, now + (repeats(c) ? FASTEST_NS : 1)); /* 32 bits go round */
 }
 
 static void fired_0(struct device *d)
@@ -382,7 +381,7 @@ static void window_write(struct device *d, uint64_t off, unsigned size, uint64_t
 
 static int window_init(struct device *d, struct err *e)
 {
-	static void (*const fn[TIMERS])(struct device *d) = {fired_0, fired_1, fired_2};
+	static void (*const fn[TIMERS])(struct device * d) = {fired_0, fired_1, fired_2};
 	int rc = 0;
 
 	for (unsigned n = 0; n < TIMERS && !rc; n++)

@@ -11,8 +11,9 @@
  * remembers how far it had come.  A new count takes effect at once, where the chip would finish
  * the period or wait for the next clock.
  *
- * Counter 0 raises IRQ 0 at each rising edge of its output.  A timer runs for the next edge; if
- * Lodge comes late the edges that were missed are not made up for.
+ * Counter 0 pulses IRQ 0 at each rising edge of its output, as KVM's timer does: nobody wires it as
+ * a level, and a saved state then means the same to both.  A timer runs for the next edge; if Lodge
+ * comes late the edges that were missed are not made up for.
  */
 #include <errno.h>
 
@@ -127,27 +128,22 @@ static uint64_t next_edge(const struct x86_pit_channel *c, uint64_t now)
 	return t <= n ? c->start + to_ns(n + 1) : UINT64_MAX;
 }
 
-/* The wire follows the output of counter 0, and the timer waits for its next rising edge. */
-static void update(struct i8254 *p)
+/* Waits for the next rising edge of counter 0, @earliest in the periodic modes. */
+static void arm(struct i8254 *p, uint64_t earliest)
 {
 	const struct x86_pit_channel *c = &state_of(p)->channel[0];
-	uint64_t now = clock_now(&p->dev.vm->clock), next = next_edge(c, now);
-	bool off = state_of(p)->legacy_off;
+	uint64_t next = next_edge(c, clock_now(&p->dev.vm->clock));
 
-	irq_set(p->dev.irq[0], !off && output(c, now));
-	if (next != UINT64_MAX && (c->mode == 2 || c->mode == 3))
-		next = MAX(next, now + FASTEST_NS);
-	if (next != UINT64_MAX && !off)
-		timer_arm(&p->edge, next);
+	if (next != UINT64_MAX && !state_of(p)->legacy_off)
+		timer_arm(&p->edge, c->mode == 2 || c->mode == 3 ? MAX(next, earliest) : next);
 	else if (timer_pending(&p->edge))
 		timer_cancel(&p->edge);
 }
 
 static void edge_fired(struct device *d)
 {
-	irq_set(d->irq[0], false);
-	irq_set(d->irq[0], true); /* also if Lodge came so late that the output is low again */
-	update(pit(d));
+	irq_pulse(d->irq[0]);
+	arm(pit(d), clock_now(&d->vm->clock) + FASTEST_NS);
 }
 
 static void begin(struct i8254 *p, struct x86_pit_channel *c)
@@ -225,8 +221,8 @@ static void latch_status(struct x86_pit_channel *c, uint64_t now)
 {
 	if (!c->status_latched)
 		c->status = (uint8_t)((output(c, now) ? STATUS_OUT : 0) |
-				      (loaded(c) ? 0 : STATUS_NULL) | c->rw_mode << 4 | (c->mode & 7) << 1 |
-				      c->bcd);
+				      (loaded(c) ? 0 : STATUS_NULL) | c->rw_mode << 4 |
+				      (c->mode & 7) << 1 | c->bcd);
 	c->status_latched = true;
 }
 
@@ -272,12 +268,16 @@ static void pit_write(struct device *d, uint64_t off, unsigned size, uint64_t va
 {
 	struct i8254 *p = pit(d);
 
+	/* A latch command changes nothing, and a guest that polls must not put off its own tick. */
+	bool tick = off == 0 || (off == 3 && !(val & 0xc0) && val & 0x30);
+
 	(void)size;
 	if (off < 3)
 		counter_write(p, &state_of(p)->channel[off], (uint8_t)val);
 	else
 		control_write(p, (uint8_t)val);
-	update(p);
+	if (tick)
+		arm(p, clock_now(&d->vm->clock) + FASTEST_NS);
 }
 
 static void gate_set(struct i8254 *p, struct x86_pit_channel *c, bool gate)
@@ -297,22 +297,22 @@ static void gate_set(struct i8254 *p, struct x86_pit_channel *c, bool gate)
 
 static uint64_t port61_read(struct device *d, uint64_t off, unsigned size)
 {
-	struct i8254 *p = pit(d);
+	const struct x86_pit *s = state_of(pit(d));
 	uint64_t now = clock_now(&d->vm->clock);
 
 	(void)off, (void)size;
-	return (state_of(p)->channel[2].gate ? PORT_GATE : 0u) | (state_of(p)->speaker ? PORT_SPEAKER : 0u) |
+	return (s->channel[2].gate ? PORT_GATE : 0u) | (s->speaker ? PORT_SPEAKER : 0u) |
 	       (now / REFRESH_NS & 1 ? PORT_REFRESH : 0u) |
-	       (output(&state_of(p)->channel[2], now) ? PORT_OUT : 0u);
+	       (output(&s->channel[2], now) ? PORT_OUT : 0u);
 }
 
 static void port61_write(struct device *d, uint64_t off, unsigned size, uint64_t val)
 {
-	struct i8254 *p = pit(d);
+	struct x86_pit *s = state_of(pit(d));
 
 	(void)off, (void)size;
-	state_of(p)->speaker = val & PORT_SPEAKER;
-	gate_set(p, &state_of(p)->channel[2], val & PORT_GATE);
+	s->speaker = val & PORT_SPEAKER;
+	gate_set(pit(d), &s->channel[2], val & PORT_GATE);
 }
 
 static int pit_init(struct device *d, struct err *e)
@@ -326,13 +326,13 @@ static int pit_init(struct device *d, struct err *e)
 static void pit_reset(struct device *d)
 {
 	x86_pit_reset(state_of(pit(d)));
-	update(pit(d));
+	arm(pit(d), 0);
 }
 
 static int pit_loaded(struct device *d, struct err *e)
 {
 	(void)e;
-	update(pit(d));
+	arm(pit(d), 0);
 	return 0;
 }
 

@@ -90,7 +90,10 @@ static int plan_boot(struct microvm *b, struct err *e)
 
 	memmap_init(&b->map, c->memory);
 	if (c->raw)
-		rc = boot_image_open_raw(c->raw, c->raw_addr, &b->image, e);
+		rc = boot_image_open_raw(c->raw, BOOT_X86,
+					 c->raw_addr == MACHINE_RAW_ADDR ? BOOT_RAW_ADDR
+									 : c->raw_addr,
+					 &b->image, e);
 	else if (c->kernel)
 		rc = boot_image_open(c->kernel, BOOT_X86, &b->image, e);
 	for (unsigned i = 0; i < c->n_initrds && !rc; i++)
@@ -217,17 +220,19 @@ static int add_devices(struct vm *vm, struct microvm *b, struct err *e)
 static int assemble(struct vm *vm, struct microvm *b, struct err *e)
 {
 	const struct machine_config *c = b->config;
-	int rc = add_memory(vm, b, e);
+	int rc = c->cpu_pin ? machine_pin_vcpus(vm, c->cpu_pin, e) : 0;
 
 	if (!rc)
+		rc = vm_start_threads(vm, e);
+	if (!rc)
+		rc = add_memory(vm, b, e);
+	if (!rc)
 		rc = vm->accel->irqchip_init(vm, machine_irqchip(c), e);
-	if (!rc && c->cpu_pin)
-		rc = machine_pin_vcpus(vm, c->cpu_pin, e);
 	if (!rc)
 		rc = vm_start_vcpus(vm, e);
 	if (!rc)
 		rc = add_devices(vm, b, e);
-	return rc ? rc : vm_reset(vm, e);
+	return rc ? rc : vm_prepare(vm, e);
 }
 
 static int microvm_build(const struct machine_config *c, struct loop *l, struct vm **out,

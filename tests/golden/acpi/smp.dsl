@@ -405,6 +405,28 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "MICROVM ", 0x00000001)
 [021h 0033   3]                     Reserved : 000000
 [024h 0036   4]    OspmFlags (decoded below) : 00000000
                64-bit Wake Env Required (V2) : 0
+==== HPET
+[000h 0000   4]                    Signature : "HPET"    [High Precision Event Timer table]
+[004h 0004   4]                 Table Length : 00000038
+[008h 0008   1]                     Revision : 01
+[009h 0009   1]                     Checksum : 8B
+[00Ah 0010   6]                       Oem ID : "LODGE "
+[010h 0016   8]                 Oem Table ID : "MICROVM "
+[018h 0024   4]                 Oem Revision : 00000001
+[01Ch 0028   4]              Asl Compiler ID : "LODG"
+[020h 0032   4]        Asl Compiler Revision : 00000001
+[024h 0036   4]            Hardware Block ID : 8086A201
+[028h 0040  12]         Timer Block Register : [Generic Address Structure]
+[028h 0040   1]                     Space ID : 00 [SystemMemory]
+[029h 0041   1]                    Bit Width : 40
+[02Ah 0042   1]                   Bit Offset : 00
+[02Bh 0043   1]         Encoded Access Width : 00 [Undefined/Legacy]
+[02Ch 0044   8]                      Address : 00000000FED00000
+[034h 0052   1]              Sequence Number : 00
+[035h 0053   2]          Minimum Clock Ticks : 0064
+[037h 0055   1]        Flags (decoded below) : 00
+                             4K Page Protect : 0
+                            64K Page Protect : 0
 ==== WAET
 [000h 0000   4]                    Signature : "WAET"    [Windows ACPI Emulated Devices Table]
 [004h 0004   4]                 Table Length : 00000028
@@ -420,9 +442,9 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "MICROVM ", 0x00000001)
                      PM timer, one read only : 1
 ==== XSDT
 [000h 0000   4]                    Signature : "XSDT"    [Extended System Description Table]
-[004h 0004   4]                 Table Length : 0000003C
+[004h 0004   4]                 Table Length : 00000044
 [008h 0008   1]                     Revision : 01
-[009h 0009   1]                     Checksum : 2D
+[009h 0009   1]                     Checksum : 73
 [00Ah 0010   6]                       Oem ID : "LODGE "
 [010h 0016   8]                 Oem Table ID : "MICROVM "
 [018h 0024   4]                 Oem Revision : 00000001
@@ -431,3 +453,4 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "MICROVM ", 0x00000001)
 [024h 0036   8]       ACPI Table Address   0 : 00000000000E02D0
 [02Ch 0044   8]       ACPI Table Address   1 : 00000000000E03F0
 [034h 0052   8]       ACPI Table Address   2 : 00000000000E0470
+[03Ch 0060   8]       ACPI Table Address   3 : 00000000000E04A0

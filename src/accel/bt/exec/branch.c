@@ -36,9 +36,18 @@ void exec_jmp(struct bt_cpu *c, const struct insn *i)
 
 void exec_call(struct bt_cpu *c, const struct insn *i)
 {
-	uint64_t to = target(c, i);
+	uint64_t to, sp = c->gpr[X86_RSP] - i->osize;
 
-	stack_push(c, next_rip(c, i), i->osize);
+	/* In 64-bit code CPUs write the return address before they look at the target. */
+	if (c->mode.code == 8 && i->op[0].kind != OP_IMM) {
+		to = op_read(c, i, 0);
+		stack_store(c, sp, next_rip(c, i), i->osize);
+		code_check(c, to);
+	} else {
+		to = target(c, i);
+		stack_store(c, sp, next_rip(c, i), i->osize);
+	}
+	stack_set(c, sp);
 	c->rip = to;
 }
 

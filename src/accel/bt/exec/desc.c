@@ -223,9 +223,9 @@ static void stack_move(struct stack *s, uint64_t by)
 	s->sp = (s->sp & ~s->mask) | ((s->sp + by) & s->mask);
 }
 
-void stack_drop(struct stack *s, unsigned n)
+void stack_drop(struct stack *s, int n)
 {
-	stack_move(s, n);
+	stack_move(s, (uint64_t)(int64_t)n);
 }
 
 void stack_push(struct bt_cpu *c, struct stack *s, uint64_t val, unsigned size)

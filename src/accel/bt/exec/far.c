@@ -307,7 +307,7 @@ static void retf_real(struct bt_cpu *c, const struct insn *i, unsigned drop)
 	rip = stack_peek(c, &s, 0, i->osize);
 	cs = cs_real(c, (uint16_t)stack_peek(c, &s, i->osize, i->osize));
 	cs_check_rip(c, &cs, rip);
-	stack_drop(&s, 2u * i->osize + drop);
+	stack_drop(&s, 2 * i->osize + (int)drop);
 	c->gpr[X86_RSP] = s.sp;
 	cs_commit(c, &cs, rip);
 }
@@ -344,7 +344,7 @@ void exec_retf(struct bt_cpu *c, const struct insn *i)
 		ret_set_sp(c, &ss, c->mode.lma && desc_l(d.raw), sp + drop);
 		seg_drop_inner(c, sel & 3);
 	} else {
-		stack_drop(&s, 2 * size + drop);
+		stack_drop(&s, 2 * (int)size + (int)drop);
 		c->gpr[X86_RSP] = s.sp;
 	}
 	cs_commit(c, &cs, rip);

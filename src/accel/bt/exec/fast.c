@@ -29,6 +29,28 @@ enum form {
 	FORMS = MI + FAST_ADDRESSES
 };
 
+ALWAYS_INLINE void mov_load(struct bt_cpu *c, const struct insn *i, unsigned size,
+			    enum fast_address at)
+{
+	const void *p = fast_read_ptr(c, fast_la(c, i, at, size, BT_READ), size);
+
+	if (LIKELY(p != NULL))
+		gpr_write(c, i->op[0].reg, host_read(p, size), size);
+	else
+		exec_mov(c, i);
+}
+
+ALWAYS_INLINE void mov_store(struct bt_cpu *c, const struct insn *i, unsigned size, bool imm,
+			     enum fast_address at)
+{
+	void *p = fast_write_ptr(c, fast_la(c, i, at, size, BT_WRITE), size);
+
+	if (LIKELY(p != NULL))
+		host_write(p, imm ? (uint64_t)i->imm : c->gpr[i->op[1].reg], size);
+	else
+		exec_mov(c, i);
+}
+
 ALWAYS_INLINE void mov(struct bt_cpu *c, const struct insn *i, unsigned size, unsigned f)
 {
 	if (f == RR)
@@ -36,21 +58,18 @@ ALWAYS_INLINE void mov(struct bt_cpu *c, const struct insn *i, unsigned size, un
 	else if (f == RI)
 		gpr_write(c, i->op[0].reg, (uint64_t)i->imm, size);
 	else if (f < MR)
-		gpr_write(c, i->op[0].reg,
-			  bt_ld(c, fast_la(c, i, (enum fast_address)(f - RM), size, BT_READ), size),
-			  size);
+		mov_load(c, i, size, (enum fast_address)(f - RM));
 	else if (f < MI)
-		bt_st(c, fast_la(c, i, (enum fast_address)(f - MR), size, BT_WRITE),
-		      c->gpr[i->op[1].reg], size);
+		mov_store(c, i, size, false, (enum fast_address)(f - MR));
 	else
-		bt_st(c, fast_la(c, i, (enum fast_address)(f - MI), size, BT_WRITE),
-		      (uint64_t)i->imm, size);
+		mov_store(c, i, size, true, (enum fast_address)(f - MI));
 }
 
 #define FORM_LIST(X, size)                                                                      \
 	X(size, 0)                                                                              \
-	X(size, 1) X(size, 2) X(size, 3) X(size, 4) X(size, 5) X(size, 6) X(size, 7) X(size, 8) \
-		X(size, 9) X(size, 10) X(size, 11) X(size, 12) X(size, 13)
+	X(size, 1)                                                                              \
+	X(size, 2) X(size, 3) X(size, 4) X(size, 5) X(size, 6) X(size, 7) X(size, 8) X(size, 9) \
+		X(size, 10) X(size, 11) X(size, 12) X(size, 13)
 #define MOV_LIST(X) FORM_LIST(X, 1) FORM_LIST(X, 2) FORM_LIST(X, 4) FORM_LIST(X, 8)
 #define LOG2(size)  (size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3)
 
@@ -91,20 +110,27 @@ enum { FROM_REG = FAST_ADDRESSES, EXTENDS };
 ALWAYS_INLINE void extend(struct bt_cpu *c, const struct insn *i, unsigned from, unsigned to,
 			  bool sign, unsigned f)
 {
+	const void *p;
 	uint64_t v;
 
-	if (f == FROM_REG)
+	if (f == FROM_REG) {
 		v = gpr_read(c, i->op[1].reg, from);
-	else
-		v = bt_ld(c, fast_la(c, i, (enum fast_address)f, from, BT_READ), from);
+	} else {
+		p = fast_read_ptr(c, fast_la(c, i, (enum fast_address)f, from, BT_READ), from);
+		if (UNLIKELY(!p)) {
+			(sign ? exec_movsx : exec_movzx)(c, i);
+			return;
+		}
+		v = host_read(p, from);
+	}
 	gpr_write(c, i->op[0].reg, sign ? size_sign_extend(v, from) : v, to);
 }
 
 /* Zero-extended is the same to 32 and to 64 bits. */
-#define EXTEND_FORMS(X, name, from, to, sign)                                            \
-	X(name, from, to, sign, 0)                                                       \
-	X(name, from, to, sign, 1) X(name, from, to, sign, 2) X(name, from, to, sign, 3) \
-		X(name, from, to, sign, 4)
+#define EXTEND_FORMS(X, name, from, to, sign) \
+	X(name, from, to, sign, 0)            \
+	X(name, from, to, sign, 1)            \
+	X(name, from, to, sign, 2) X(name, from, to, sign, 3) X(name, from, to, sign, 4)
 #define EXTEND_LIST(X)                    \
 	EXTEND_FORMS(X, ZX1, 1, 8, false) \
 	EXTEND_FORMS(X, ZX2, 2, 8, false) \
@@ -169,82 +195,88 @@ static insn_exec *choose_lea(const struct insn *i)
 
 static void push_8(struct bt_cpu *c, const struct insn *i)
 {
-	uint64_t sp = c->gpr[X86_RSP] - 8, v = c->gpr[i->op[0].reg];
-	void *p = bt_write_ptr(c, sp, 8);
+	uint64_t sp = c->gpr[X86_RSP] - 8;
+	void *p = fast_write_ptr(c, sp, 8);
 
-	if (LIKELY(p != NULL))
-		host_write(p, v, 8);
-	else
-		stack_store_slow(c, sp, v, 8);
+	if (UNLIKELY(!p)) {
+		exec_push(c, i);
+		return;
+	}
+	host_write(p, c->gpr[i->op[0].reg], 8);
 	c->gpr[X86_RSP] = sp;
-}
-
-ALWAYS_INLINE uint64_t top_8(struct bt_cpu *c)
-{
-	uint64_t sp = c->gpr[X86_RSP];
-	const void *p = bt_read_ptr(c, sp, 8);
-
-	return LIKELY(p != NULL) ? host_read(p, 8) : stack_load_slow(c, sp, 8);
 }
 
 static void pop_8(struct bt_cpu *c, const struct insn *i)
 {
-	uint64_t v = top_8(c);
+	const void *p = fast_read_ptr(c, c->gpr[X86_RSP], 8);
 
+	if (UNLIKELY(!p)) {
+		exec_pop(c, i);
+		return;
+	}
 	c->gpr[X86_RSP] += 8;
-	c->gpr[i->op[0].reg] = v;
+	c->gpr[i->op[0].reg] = host_read(p, 8);
 }
 
 /* Near branches of 64-bit code. -------------------------------------------------------------- */
 
-ALWAYS_INLINE void check_canonical(struct bt_cpu *c, uint64_t to)
+ALWAYS_INLINE bool is_canonical(uint64_t to)
 {
-	if (UNLIKELY((uint64_t)((int64_t)(to << 16) >> 16) != to))
-		code_check_slow(c, to);
+	return LIKELY((uint64_t)((int64_t)(to << 16) >> 16) == to);
 }
 
-ALWAYS_INLINE uint64_t target_8(struct bt_cpu *c, const struct insn *i)
+ALWAYS_INLINE uint64_t target_8(const struct bt_cpu *c, const struct insn *i)
 {
-	uint64_t to = c->rip + i->len + (uint64_t)i->imm;
-
-	check_canonical(c, to);
-	return to;
+	return c->rip + i->len + (uint64_t)i->imm;
 }
 
 static void jmp_8(struct bt_cpu *c, const struct insn *i)
 {
-	c->rip = target_8(c, i);
+	uint64_t to = target_8(c, i);
+
+	if (is_canonical(to))
+		c->rip = to;
+	else
+		exec_jmp(c, i);
 }
 
 static void call_8(struct bt_cpu *c, const struct insn *i)
 {
-	uint64_t to = target_8(c, i), sp = c->gpr[X86_RSP] - 8, v = c->rip + i->len;
-	void *p = bt_write_ptr(c, sp, 8);
+	uint64_t to = target_8(c, i), sp = c->gpr[X86_RSP] - 8;
+	void *p = fast_write_ptr(c, sp, 8);
 
-	if (LIKELY(p != NULL))
-		host_write(p, v, 8);
-	else
-		stack_store_slow(c, sp, v, 8);
+	if (UNLIKELY(!p || !is_canonical(to))) {
+		exec_call(c, i);
+		return;
+	}
+	host_write(p, c->rip + i->len, 8);
 	c->gpr[X86_RSP] = sp;
 	c->rip = to;
 }
 
 static void ret_8(struct bt_cpu *c, const struct insn *i)
 {
-	uint64_t to = top_8(c);
+	const void *p = fast_read_ptr(c, c->gpr[X86_RSP], 8);
+	uint64_t to = p ? host_read(p, 8) : 0;
 
-	(void)i;
-	check_canonical(c, to);
+	if (UNLIKELY(!p || !is_canonical(to))) {
+		exec_ret(c, i);
+		return;
+	}
 	c->gpr[X86_RSP] += 8;
 	c->rip = to;
 }
 
 ALWAYS_INLINE void jcc(struct bt_cpu *c, const struct insn *i, unsigned cond)
 {
-	if (flags_test(c, cond))
-		c->rip = target_8(c, i);
-	else
+	uint64_t to = target_8(c, i);
+
+	if (!flags_test(c, cond))
 		c->rip += i->len;
+	else if (is_canonical(to))
+		c->rip = to;
+	else
+		exec_jcc(c, i);
 }
 
 /* Conditional moves between registers, and SETcc of one. */

@@ -58,26 +58,35 @@ ALWAYS_INLINE void alu_reg(struct bt_cpu *c, const struct insn *i, enum alu op, 
 		gpr_write(c, i->op[0].reg, r, size);
 }
 
+/* Memory as the second operand. */
+ALWAYS_INLINE void alu_load(struct bt_cpu *c, const struct insn *i, enum alu op, unsigned size,
+			    enum fast_address at)
+{
+	const void *p = fast_read_ptr(c, fast_la(c, i, at, size, BT_READ), size);
+
+	if (LIKELY(p != NULL))
+		alu_reg(c, i, op, size, host_read(p, size));
+	else
+		alu_generic[op](c, i);
+}
+
 ALWAYS_INLINE void alu_mem(struct bt_cpu *c, const struct insn *i, enum alu op, unsigned size,
-			   uint64_t b, enum fast_address at)
+			   bool imm, enum fast_address at)
 {
 	bool reads = op == CMP || op == TEST;
-	uint64_t la = fast_la(c, i, at, size, reads ? BT_READ : BT_RMW), a, r;
-	void *p;
+	uint64_t la = fast_la(c, i, at, size, reads ? BT_READ : BT_RMW), a, b, r;
+	const void *from = reads ? fast_read_ptr(c, la, size) : NULL;
+	void *to = reads ? NULL : fast_write_ptr(c, la, size);
 
-	if (reads) {
-		a = bt_ld(c, la, size);
-		alu_flags(c, op, a, b, alu_value(op, a, b), size);
-		return;
-	}
-	p = bt_write_ptr(c, la, size);
-	if (UNLIKELY(!p)) {
+	if (UNLIKELY(!from && !to)) {
 		alu_generic[op](c, i);
 		return;
 	}
-	a = host_read(p, size);
+	a = host_read(reads ? from : to, size);
+	b = alu_source(c, i, imm);
 	r = alu_value(op, a, b);
-	host_write(p, r, size);
+	if (!reads)
+		host_write(to, r, size);
 	alu_flags(c, op, a, b, r, size);
 }
 
@@ -88,19 +97,19 @@ ALWAYS_INLINE void alu(struct bt_cpu *c, const struct insn *i, enum alu op, unsi
 	if (f < RM)
 		alu_reg(c, i, op, size, alu_source(c, i, f == RI));
 	else if (f < MR)
-		alu_reg(c, i, op, size,
-			bt_ld(c, fast_la(c, i, (enum fast_address)(f - RM), size, BT_READ), size));
+		alu_load(c, i, op, size, (enum fast_address)(f - RM));
 	else if (f < MI)
-		alu_mem(c, i, op, size, alu_source(c, i, false), (enum fast_address)(f - MR));
+		alu_mem(c, i, op, size, false, (enum fast_address)(f - MR));
 	else
-		alu_mem(c, i, op, size, alu_source(c, i, true), (enum fast_address)(f - MI));
+		alu_mem(c, i, op, size, true, (enum fast_address)(f - MI));
 }
 
 #define FORM_LIST(X, op, size)                                                                    \
 	X(op, size, 0)                                                                            \
-	X(op, size, 1) X(op, size, 2) X(op, size, 3) X(op, size, 4) X(op, size, 5) X(op, size, 6) \
-		X(op, size, 7) X(op, size, 8) X(op, size, 9) X(op, size, 10) X(op, size, 11)      \
-			X(op, size, 12) X(op, size, 13)
+	X(op, size, 1)                                                                            \
+	X(op, size, 2) X(op, size, 3) X(op, size, 4) X(op, size, 5) X(op, size, 6) X(op, size, 7) \
+		X(op, size, 8) X(op, size, 9) X(op, size, 10) X(op, size, 11) X(op, size, 12)     \
+			X(op, size, 13)
 #define SIZE_LIST(X, op) FORM_LIST(X, op, 1) FORM_LIST(X, op, 4) FORM_LIST(X, op, 8)
 #define ALU_LIST(X)       \
 	SIZE_LIST(X, ADD) \

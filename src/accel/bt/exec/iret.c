@@ -71,7 +71,7 @@ static void iret_plain(struct bt_cpu *c, struct stack *s, const struct frame *f,
 	cs.sel = f->cs;
 	cs.base = (uint64_t)f->cs << 4;
 	cs_check_rip(c, &cs, f->rip);
-	stack_drop(s, 3 * f->size);
+	stack_drop(s, 3 * (int)f->size);
 	c->gpr[X86_RSP] = s->sp;
 	set_flags(c, f->flags, mask);
 	cs_commit(c, &cs, f->rip);
@@ -147,7 +147,7 @@ static void iret_prot(struct bt_cpu *c, struct stack *s, const struct frame *f)
 		c->seg[X86_SS] = ss;
 		ret_set_sp(c, &ss, c->mode.lma && desc_l(d.raw), sp);
 	} else {
-		stack_drop(s, 3 * size);
+		stack_drop(s, 3 * (int)size);
 		c->gpr[X86_RSP] = s->sp;
 	}
 	if (outer)

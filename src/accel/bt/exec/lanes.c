@@ -183,6 +183,8 @@ void lanes_masked(struct bt_cpu *c, const struct insn *i, const struct pure_stub
 	struct lanes l;
 
 	lanes_of(c, i, s, la, &l);
+	if (la & s->align && (l.whole || l.active)) /* what accesses nothing need not be aligned */
+		bt_gp0(c);
 	if (l.whole && s->flags & PS_READ)
 		bt_ld_block(c, la, buf, s->mem);
 	if (l.whole && s->flags & PS_WRITE)

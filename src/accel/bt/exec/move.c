@@ -29,9 +29,9 @@ void exec_movdir64b(struct bt_cpu *c, const struct insn *i)
 
 	src = bt_la(c, i, sizeof(bytes), BT_READ);
 	dst = bt_la_of(c, X86_ES, to, sizeof(bytes), BT_WRITE);
-	if (dst & 63)
-		bt_gp0(c);
 	bt_ld_block(c, src, bytes, sizeof(bytes));
+	if (dst & 63 || (c->mode.code == 8 && (uint64_t)((int64_t)(dst << 16) >> 16) != dst))
+		bt_gp0(c);
 	bt_st_block(c, dst, bytes, sizeof(bytes));
 }
 

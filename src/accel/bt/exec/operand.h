@@ -9,7 +9,7 @@
 #ifndef LODGE_ACCEL_BT_EXEC_OPERAND_H
 #define LODGE_ACCEL_BT_EXEC_OPERAND_H
 
-#include "accel/bt/exec/int.h"
+#include "accel/bt/exec.h"
 #include "accel/bt/flags.h"
 #include "accel/bt/mmu.h"
 

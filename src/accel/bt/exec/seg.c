@@ -109,7 +109,7 @@ void exec_push_sreg(struct bt_cpu *c, const struct insn *i)
 	stack_current(c, &s);
 	stack_room(c, &s, 1, i->osize);
 	/* Only the selector's two bytes are written (SDM 2B PUSH: recent processors). */
-	stack_drop(&s, 0u - i->osize);
+	stack_drop(&s, -(int)i->osize);
 	{
 		struct stack at = s;
 
@@ -335,7 +335,7 @@ void exec_lar(struct bt_cpu *c, const struct insn *i)
 	need_prot(c);
 	ok = ask(c, (uint16_t)rm_get(c, i, &i->op[1], 2), c->mode.lma ? LAR_TYPES8 : LAR_TYPES, &d);
 	if (ok)
-		reg_set(c, i->op[0].reg, d.raw >> 32 & (i->osize == 2 ? 0xff00 : 0xf0ff00),
+		reg_set(c, i->op[0].reg, d.raw >> 32 & (i->osize == 2 ? 0xff00 : 0xffff00),
 			i->osize);
 	flags_set(c, FL_Z, ok ? FL_Z : 0);
 	step_over(c, i);

@@ -234,7 +234,10 @@ static bool compare_run(const struct str *s, const uint8_t *a, const uint8_t *b,
 	}
 }
 
-/* Flags are those of before if a fault comes in the middle: they are set at the end. */
+/*
+ * The flags change when the comparison is over: CPUs show those from before the instruction when it
+ * is interrupted or faults between two elements.
+ */
 void exec_cmps(struct bt_cpu *c, const struct insn *i)
 {
 	struct str s;
@@ -264,7 +267,8 @@ void exec_cmps(struct bt_cpu *c, const struct insn *i)
 		str_step(&s, X86_RDI, k);
 		again = str_next(&s, k, k == 1 ? STR_WORK_SINGLE : k * s.n, stop);
 	} while (again);
-	flags_lazy(c, CC_SUB, pair[0], pair[1], pair[0] - pair[1], s.n);
+	if (!s.rep || !s.left || stop)
+		flags_lazy(c, CC_SUB, pair[0], pair[1], pair[0] - pair[1], s.n);
 }
 
 void exec_scas(struct bt_cpu *c, const struct insn *i)
@@ -293,7 +297,8 @@ void exec_scas(struct bt_cpu *c, const struct insn *i)
 		str_step(&s, X86_RDI, k);
 		again = str_next(&s, k, k == 1 ? STR_WORK_SINGLE : k * s.n, stop);
 	} while (again);
-	flags_lazy(c, CC_SUB, pair[1], pair[0], pair[1] - pair[0], s.n);
+	if (!s.rep || !s.left || stop)
+		flags_lazy(c, CC_SUB, pair[1], pair[0], pair[1] - pair[0], s.n);
 }
 
 /* INS, OUTS: one element at a time; memory is checked before a port is read. ----------------- */

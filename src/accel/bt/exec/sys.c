@@ -46,6 +46,7 @@ void exec_syscall(struct bt_cpu *c, const struct insn *i)
 	c->gpr[X86_RCX] = next;
 	c->gpr[X86_R11] = c->rflags & ~(uint64_t)EF_RF;
 	c->rflags = (c->rflags & ~(c->msr.fmask | EF_RF)) | X86_FLAGS_FIXED;
+	c->no_trap = !(c->rflags & EF_TF);
 	flat_load(c, sel, sel + 8, true, 0, in_long(c) ? c->msr.lstar : c->msr.cstar);
 }
 

@@ -258,7 +258,8 @@ void stack_push(struct bt_cpu *c, struct stack *s, uint64_t val, unsigned size);
 uint64_t stack_pop(struct bt_cpu *c, struct stack *s, unsigned size);
 /* The @size bytes that lie @at bytes from the top, without moving. */
 uint64_t stack_peek(struct bt_cpu *c, const struct stack *s, unsigned at, unsigned size);
-void stack_drop(struct stack *s, unsigned n);
+/* rSP up by @n bytes, or down. */
+void stack_drop(struct stack *s, int n);
 /*
  * The stack of inner privilege @cpl from the TSS (SDM 3A §5.8.5), checked: #TS, #SS.  In long mode
  * SS is null and @ist, if not 0, picks the entry.

@@ -222,8 +222,12 @@ void exec_pure(struct bt_cpu *c, const struct insn *i)
 	}
 	how = s->flags & PS_WRITE ? BT_WRITE : BT_READ;
 	la = bt_la(c, i, s->mem, how);
-	if (UNLIKELY(la & s->align))
-		bt_gp0(c);
+	if (UNLIKELY(la & s->align)) {
+		if (!(s->flags & PS_MASKED))
+			bt_gp0(c);
+		lanes_masked(c, i, s, la);
+		return;
+	}
 	if (how == BT_WRITE)
 		mem = bt_write_ptr(c, la, s->mem);
 	else

@@ -3,8 +3,10 @@
  * arch/x86/cpuid.c.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "accel/kvm/x86/x86.h"
 #include "arch/x86/cpu_model.h"
@@ -27,15 +29,59 @@ int kvm_x86_supported_cpuid(int node, struct kvm_x86_cpuid **out, struct err *e)
 	return 0;
 }
 
-/* KVM's "supported" costs 30 to 400 µs: it is asked once a VM. */
-static int host_cpuid(struct kvm_vm *kvm, struct err *e)
+/*
+ * KVM's "supported" costs 30 µs, and 400 where the CPUID instruction itself is trapped by the next
+ * hypervisor.  It is the same for all VMs of a node and needs none.  So a start has it fetched
+ * first of all, on a thread of its own; while KVM works on it that CPU does nothing else, and
+ * making memory and chips, whose grace periods need every CPU now and then, would wait for it.
+ */
+static struct {
+	pthread_mutex_t lock; /* a leaf; held while KVM is asked */
+	bool tried;
+	struct kvm_x86_cpuid *cpuid; /* of KVM_NODE; NULL: not known */
+} host = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static void *fetch_host_cpuid(void *arg)
 {
+	int node = sys_open(KVM_NODE, O_RDWR | O_CLOEXEC, 0);
+
+	(void)arg;
+	pthread_mutex_lock(&host.lock);
+	/* Whoever needs it and does not find it tries again, and says why. */
+	if (node >= 0 && !host.cpuid)
+		(void)!kvm_x86_supported_cpuid(node, &host.cpuid, NULL);
+	pthread_mutex_unlock(&host.lock);
+	if (node >= 0)
+		close(node);
+	return NULL;
+}
+
+void kvm_x86_cpuid_warm_up(void)
+{
+	pthread_t thread;
+
+	if (host.tried)
+		return;
+	host.tried = true;
+	if (!pthread_create(&thread, NULL, fetch_host_cpuid, NULL))
+		pthread_detach(thread);
+}
+
+/* What the host supports, in @copy. */
+static int host_cpuid(const struct kvm_vm *kvm, struct kvm_x86_cpuid *copy, struct err *e)
+{
+	struct kvm_x86_cpuid *other = NULL, **c = &other;
 	int rc = 0;
 
-	pthread_mutex_lock(&kvm->lock);
-	if (!kvm->arch->host_cpuid)
-		rc = kvm_x86_supported_cpuid(kvm->node, &kvm->arch->host_cpuid, e);
-	pthread_mutex_unlock(&kvm->lock);
+	pthread_mutex_lock(&host.lock);
+	if (!strcmp(kvm->opt.node, KVM_NODE))
+		c = &host.cpuid;
+	if (!*c)
+		rc = kvm_x86_supported_cpuid(kvm->node, c, e);
+	if (!rc)
+		*copy = **c;
+	pthread_mutex_unlock(&host.lock);
+	free(other);
 	return rc;
 }
 
@@ -68,7 +114,7 @@ static void to_kvm(const struct x86_cpuid *c, unsigned n, struct kvm_x86_cpuid *
 			.edx = c[i].edx};
 }
 
-static void fill_in(struct kvm_vcpu *kv, struct x86_cpuid_in *in, const struct x86_vcpu *s)
+static void fill_in(struct kvm_vcpu *kv, struct x86_cpuid_in *in)
 {
 	struct kvm_vm *kvm = kv->kvm;
 	const struct x86_cpuid *features = x86_cpuid_find(in->host, in->n_host, 0x40000001, 0);
@@ -77,7 +123,7 @@ static void fill_in(struct kvm_vcpu *kv, struct x86_cpuid_in *in, const struct x
 	in->index = kv->v->index;
 	in->lapic = kvm->arch->lapic;
 	in->tsc_deadline = kvm_cap(kvm->fd, KVM_CAP_TSC_DEADLINE_TIMER);
-	in->tsc_khz = s->tsc_khz;
+	in->tsc_khz = kv->tsc_khz;
 	in->apic_khz = kvm->arch->lapic ? KVM_X86_APIC_KHZ : 0;
 	if (!features)
 		return;
@@ -94,20 +140,21 @@ int kvm_x86_set_cpuid(struct kvm_vcpu *kv, struct err *e)
 		struct kvm_x86_cpuid kvm;
 	} * b;
 	unsigned n;
-	int rc = host_cpuid(kv->kvm, e);
+	int rc;
 
-	if (rc)
-		return rc;
 	b = sys_alloc(sizeof(*b));
 	if (!b)
 		return err_nomem(e, sizeof(*b), "CPUID");
-	struct x86_cpuid_in in = {.host = b->host, .n_host = kv->kvm->arch->host_cpuid->n};
+	rc = host_cpuid(kv->kvm, &b->kvm, e);
+	if (!rc) {
+		struct x86_cpuid_in in = {.host = b->host, .n_host = b->kvm.n};
 
-	from_kvm(kv->kvm->arch->host_cpuid, b->host);
-	fill_in(kv, &in, kv->v->state);
-	rc = x86_cpu_model_apply(kv->kvm->vm->cpu_model, b->host, in.n_host, e);
-	if (!rc)
-		rc = x86_cpuid_build(&in, b->guest, &n, e);
+		from_kvm(&b->kvm, b->host);
+		fill_in(kv, &in);
+		rc = x86_cpu_model_apply(kv->kvm->vm->cpu_model, b->host, in.n_host, e);
+		if (!rc)
+			rc = x86_cpuid_build(&in, b->guest, &n, e);
+	}
 	if (!rc) {
 		to_kvm(b->guest, n, &b->kvm);
 		rc = KVM_CALL(kv->fd, KVM_SET_CPUID2, &b->kvm, e);

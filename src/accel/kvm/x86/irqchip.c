@@ -12,7 +12,10 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "accel/kvm/x86/x86.h"
 #include "arch/x86/defs.h"
@@ -211,9 +214,13 @@ static const struct irqchip_ops chip_ops = {
 /*
  * Timer ticks that the guest missed are not made up for (reinject off): a guest that was not
  * scheduled would be flooded with them, and kernels read the time elsewhere.  Saying so takes KVM
- * two grace periods, 8 ms and more, and no guest has its timer running by then: it is said while
- * the VM starts.
+ * two grace periods, 8 to 50 ms, in which it holds the PIT's lock.  That lock is what vCPU 0 needs
+ * to enter the guest on another CPU than it left it on, which a vCPU that is just being started
+ * nearly always does.  So it is said a while after the start, when nobody counts milliseconds, and
+ * from a thread of its own; ticks that were missed until then are dropped.
  */
+#define REINJECT_OFF_AFTER_S 1
+
 static void reinject_off(struct kvm_vm *kvm, const void *arg)
 {
 	struct kvm_reinject_control reinject = {.pit_reinject = 0};
@@ -222,6 +229,40 @@ static void reinject_off(struct kvm_vm *kvm, const void *arg)
 	(void)arg;
 	if (KVM_CALL(kvm->fd, KVM_REINJECT_CONTROL, &reinject, &e) < 0)
 		log_warn("missed timer ticks will be made up for: %s", e.msg);
+}
+
+static void reinject_timer_stop(struct kvm_arch *a)
+{
+	struct loop_fd *w = &a->reinject_timer;
+
+	if (w->fd < 0)
+		return;
+	loop_del(a->kvm->vm->loop, w);
+	close(w->fd);
+	w->fd = -1;
+}
+
+static void on_reinject_timer(struct loop_fd *w, uint32_t events)
+{
+	struct kvm_arch *a = container_of(w, struct kvm_arch, reinject_timer);
+	struct err e = ERR_INIT;
+
+	(void)events;
+	reinject_timer_stop(a);
+	if (kvm_later(a->kvm, reinject_off, NULL, 0, &e))
+		log_warn("missed timer ticks will be made up for: %s", e.msg);
+}
+
+static int reinject_timer_start(struct kvm_arch *a, struct err *e)
+{
+	const struct itimerspec after = {.it_value.tv_sec = REINJECT_OFF_AFTER_S};
+	struct loop_fd *w = &a->reinject_timer;
+
+	*w = (struct loop_fd){.fn = on_reinject_timer, .events = EPOLLIN};
+	w->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (w->fd < 0 || timerfd_settime(w->fd, 0, &after, NULL) < 0)
+		return err_errno(e, -errno, "cannot make a timer"), err_kind(e, ERR_HOST);
+	return loop_add(a->kvm->vm->loop, w, e);
 }
 
 static int init_kernel(struct kvm_arch *a, struct err *e)
@@ -234,7 +275,7 @@ static int init_kernel(struct kvm_arch *a, struct err *e)
 		rc = KVM_CALL(fd, KVM_CREATE_PIT2, &pit, e);
 	if (rc < 0 || !kvm_cap(fd, KVM_CAP_REINJECT_CONTROL))
 		return rc < 0 ? rc : 0;
-	return kvm_later(a->kvm, reinject_off, NULL, 0, e);
+	return reinject_timer_start(a, e);
 }
 
 static int init_split(struct kvm_arch *a, struct err *e)
@@ -288,6 +329,7 @@ int kvm_x86_irqchip_init(struct vm *vm, enum irqchip_mode mode, struct err *e)
 
 void kvm_x86_irqchip_exit(struct kvm_arch *a)
 {
+	reinject_timer_stop(a);
 	if (a->chip_ready)
 		irqchip_exit(&a->chip);
 	a->chip_ready = false;
@@ -353,7 +395,24 @@ static void ioapic_to_kvm(const struct x86_ioapic *s, struct kvm_ioapic_state *k
 		k->redirtbl[i].bits = s->rte[i];
 }
 
-static void channel_from_kvm(struct x86_pit_channel *c, const struct kvm_pit_channel_state *k)
+/*
+ * The VM time at which a count began, which KVM has as host time and lets go on while the VM stands
+ * still.  Whole periods do not matter where it would lie before the VM's beginning.
+ */
+static uint64_t count_start(struct clock *clock, const struct kvm_pit_channel_state *k)
+{
+	uint64_t now = clock_now(clock), host = sys_now_ns(), ago;
+
+	if (k->mode > 5 || k->count_load_time <= 0 || (uint64_t)k->count_load_time > host)
+		return 0;
+	ago = host - (uint64_t)k->count_load_time;
+	if (ago > now && k->count)
+		ago %= (uint64_t)k->count * 1000000000u / 1193182u;
+	return ago > now ? 0 : now - ago;
+}
+
+static void channel_from_kvm(struct x86_pit_channel *c, const struct kvm_pit_channel_state *k,
+			     struct clock *clock)
 {
 	*c = (struct x86_pit_channel){.count = k->count,
 				      .latched_count = k->latched_count,
@@ -366,7 +425,8 @@ static void channel_from_kvm(struct x86_pit_channel *c, const struct kvm_pit_cha
 				      .rw_mode = k->rw_mode & 3,
 				      .mode = k->mode,
 				      .bcd = k->bcd,
-				      .gate = k->gate};
+				      .gate = k->gate,
+				      .start = count_start(clock, k)};
 }
 
 /* When the count began is not ours to set: KVM begins anew, up to a period late. */
@@ -386,7 +446,7 @@ static void channel_to_kvm(const struct x86_pit_channel *c, struct kvm_pit_chann
 					    .gate = c->gate};
 }
 
-static int get_kernel(int fd, struct x86_chips *s, struct err *e)
+static int get_kernel(int fd, struct clock *clock, struct x86_chips *s, struct err *e)
 {
 	struct kvm_pit_state2 pit;
 	struct kvm_irqchip chip;
@@ -406,7 +466,7 @@ static int get_kernel(int fd, struct x86_chips *s, struct err *e)
 	ioapic_from_kvm(&s->ioapic, &chip.chip.ioapic);
 	rc = KVM_CALL(fd, KVM_GET_PIT2, &pit, e);
 	for (unsigned i = 0; i < 3 && rc >= 0; i++)
-		channel_from_kvm(&s->pit.channel[i], &pit.channels[i]);
+		channel_from_kvm(&s->pit.channel[i], &pit.channels[i], clock);
 	s->pit.speaker = rc >= 0 && pit.flags & KVM_PIT_FLAGS_SPEAKER_DATA_ON;
 	s->pit.legacy_off = rc >= 0 && pit.flags & KVM_PIT_FLAGS_HPET_LEGACY;
 	return rc < 0 ? rc : 0;
@@ -446,7 +506,7 @@ int kvm_x86_chips_get(struct vm *vm, struct err *e)
 
 	x86_chips_reset(s);
 	if (a->chip_ready && a->mode == IRQCHIP_KERNEL)
-		rc = get_kernel(kvm->fd, s, e);
+		rc = get_kernel(kvm->fd, &vm->clock, s, e);
 	if (a->chip_ready && a->mode == IRQCHIP_SPLIT) {
 		pthread_mutex_lock(&a->chip.lock);
 		s->ioapic = a->ioapic;

@@ -367,12 +367,11 @@ static int put_mp(struct kvm_vcpu *kv, const struct x86_vcpu *s, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
-static int get_tsc_khz(struct kvm_vcpu *kv, struct x86_vcpu *s)
+uint32_t kvm_x86_tsc_khz(const struct kvm_vcpu *kv)
 {
 	int khz = ioctl(kv->fd, KVM_GET_TSC_KHZ, 0);
 
-	s->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
-	return 0;
+	return khz > 0 ? (uint32_t)khz : 0;
 }
 
 /* Within a part in four thousand it is the same clock, as KVM itself has it (250 ppm). */
@@ -414,14 +413,17 @@ int kvm_x86_state_get(struct vcpu *v, struct err *e)
 	for (size_t i = 0; i < ARRAY_LEN(parts) && !rc; i++)
 		rc = parts[i](kv, s, e);
 	s->apic_id = (uint32_t)kv->id;
-	return rc ? rc : get_tsc_khz(kv, s);
+	if (!rc)
+		s->tsc_khz = kvm_x86_tsc_khz(kv);
+	return rc;
 }
 
 /* A new vCPU is as KVM made it, which is the power-on state but for what the board changed. */
-static int put_fresh(struct kvm_vcpu *kv, const struct x86_vcpu *s, struct err *e)
+static int put_fresh(struct kvm_vcpu *kv, struct x86_vcpu *s, struct err *e)
 {
 	int rc = put_sregs(kv, s, e);
 
+	s->tsc_khz = kv->tsc_khz;
 	if (!rc)
 		rc = kvm_x86_msrs_put(kv, s, true, e);
 	if (!rc)

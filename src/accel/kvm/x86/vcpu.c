@@ -57,6 +57,7 @@ int kvm_arch_vm_init(struct kvm_vm *kvm, struct err *e)
 		return err_nomem(e, sizeof(*a), "a KVM VM");
 	kvm->arch = a;
 	a->kvm = kvm;
+	a->reinject_timer.fd = -1;
 	rc = check_needed(kvm->fd, e);
 	if (rc)
 		return rc;
@@ -82,7 +83,6 @@ void kvm_arch_vm_exit(struct kvm_vm *kvm)
 	if (!a)
 		return;
 	kvm_x86_irqchip_exit(a);
-	free(a->host_cpuid);
 	free(a->msr);
 	free(a);
 	kvm->arch = NULL;
@@ -97,18 +97,12 @@ void kvm_arch_vcpu_resumed(struct kvm_vcpu *kv)
 
 static int vcpu_init(struct vcpu *v, struct err *e)
 {
-	struct x86_vcpu *s = v->state;
-	uint32_t id = x86_apic_id(&v->vm->topology, v->index);
-	struct kvm_vcpu *kv;
-	int rc, khz;
+	int rc = kvm_vcpu_create(v, x86_apic_id(&v->vm->topology, v->index), e);
+	struct kvm_vcpu *kv = v->accel;
 
-	rc = kvm_vcpu_create(v, id, e);
 	if (rc)
 		return rc;
-	kv = v->accel;
-	khz = ioctl(kv->fd, KVM_GET_TSC_KHZ, 0);
-	s->apic_id = id;
-	s->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
+	kv->tsc_khz = kvm_x86_tsc_khz(kv);
 	return kvm_x86_set_cpuid(kv, e);
 }
 
@@ -117,6 +111,7 @@ const struct accel_ops accel_kvm = {
 	.help = "the processor's virtualization, through /dev/kvm",
 	.arg_check = kvm_arg_check,
 	.probe = kvm_x86_probe,
+	.warm_up = kvm_x86_cpuid_warm_up,
 	.vm_init = kvm_vm_init,
 	.vm_exit = kvm_vm_exit,
 	.irqchip_init = kvm_x86_irqchip_init,

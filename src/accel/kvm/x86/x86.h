@@ -39,9 +39,6 @@ struct kvm_arch {
 	bool sregs2, payload, triple_fault;
 	bool lapic; /* in the kernel */
 
-	/* What the host supports, fetched once; under kvm->lock until the vCPUs run. */
-	struct kvm_x86_cpuid *host_cpuid;
-
 	/* MSRs that can be got and set, ascending, with their power-on values (msrs.c). */
 	struct x86_msr *msr;
 	unsigned n_msrs;
@@ -50,6 +47,7 @@ struct kvm_arch {
 	enum irqchip_mode mode;
 	struct irqchip chip;
 	bool chip_ready;
+	struct loop_fd reinject_timer;
 	/* Under chip.lock. */
 	struct x86_ioapic ioapic;	  /* split only */
 	uint64_t routed[X86_IOAPIC_PINS]; /* split: the entries KVM's routes were made from */
@@ -58,6 +56,8 @@ struct kvm_arch {
 };
 
 /* cpuid.c */
+/* The accelerator's warm_up: has KVM_NODE's CPUID fetched on a thread of its own. */
+void kvm_x86_cpuid_warm_up(void);
 int kvm_x86_set_cpuid(struct kvm_vcpu *kv, struct err *e) MUST_CHECK;
 /* KVM_GET_SUPPORTED_CPUID of @node into fresh memory; the caller frees. */
 int kvm_x86_supported_cpuid(int node, struct kvm_x86_cpuid **out, struct err *e) MUST_CHECK;
@@ -72,6 +72,8 @@ int kvm_x86_msrs_put(struct kvm_vcpu *kv, const struct x86_vcpu *s, bool fresh,
 int kvm_x86_deadline_put(struct kvm_vcpu *kv, struct x86_vcpu *s, struct err *e) MUST_CHECK;
 
 /* state.c */
+/* 0: KVM does not say. */
+uint32_t kvm_x86_tsc_khz(const struct kvm_vcpu *kv);
 int kvm_x86_state_get(struct vcpu *v, struct err *e) MUST_CHECK;
 int kvm_x86_state_put(struct vcpu *v, struct err *e) MUST_CHECK;
 int kvm_x86_state_peek(struct vcpu *v, struct err *e) MUST_CHECK;
