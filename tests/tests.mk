@@ -3,10 +3,12 @@
 
 # Unit tests: a program of cmocka tests for each tests/unit/NAME.c, linked with the whole library.
 # Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.
+# Those of the software CPU (bt_*.c) are for x86 hosts.
 UNIT_KVM_ARM64 := $(wildcard tests/unit/kvm_arm64_*.c)
 UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c))
-UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_KVM_X86),$(UNIT_KVM_ARM64)),\
-	$(wildcard tests/unit/*.c)))
+UNIT_BT := $(wildcard tests/unit/bt_*.c)
+UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_KVM_X86) $(UNIT_BT),\
+	$(UNIT_KVM_ARM64)),$(wildcard tests/unit/*.c)))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/unit/%)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
