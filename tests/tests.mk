@@ -3,12 +3,11 @@
 
 # Unit tests: a program of cmocka tests for each tests/unit/NAME.c, linked with the whole library.
 # Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.
-# Those of the software CPU (bt_*.c) are for x86 hosts.
+# The software CPU (bt_*.c) is on x86 hosts only.
 UNIT_KVM_ARM64 := $(wildcard tests/unit/kvm_arm64_*.c)
-UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c))
-UNIT_BT := $(wildcard tests/unit/bt_*.c)
-UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_KVM_X86) $(UNIT_BT),\
-	$(UNIT_KVM_ARM64)),$(wildcard tests/unit/*.c)))
+UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c tests/unit/bt_*.c))
+UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_KVM_X86),$(UNIT_KVM_ARM64)),\
+	$(wildcard tests/unit/*.c)))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/unit/%)
 
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
@@ -76,7 +75,7 @@ FUZZ_DIR := build/$(HOST_ARCH)-fuzz-clang
 OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
-unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) $(INSN_ZYDIS) \
+unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) \
 	$(if $(CROSS),$(O)/run)
 	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
@@ -104,7 +103,7 @@ check-all-build: check-build
 	$(SUBMAKE) ARCH=$(OTHER_ARCH) BUILD=release all unit-build
 	$(SUBMAKE) BUILD=fuzz fuzz-build
 
-## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test bed
+## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test beds
 check-all:
 	@tools/install-deps ci
 	$(SUBMAKE) check-all-build
@@ -128,5 +127,5 @@ golden: $(O)/lodge
 	$(Q)LODGE=$(O)/lodge tests/golden/run --write
 
 .SECONDARY:
--include $(O)/tests/device/scripts.d
+-include $(O)/tests/device/scripts.d $(BOOT_PLACE:%=%.d)
 -include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS) $(INSN_SRCS))

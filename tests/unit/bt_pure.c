@@ -41,8 +41,7 @@ static int try_row(unsigned n, insn_exec *exec, unsigned *wrong)
 	int sig;
 
 	gen_row(&g, r, (int32_t)rnd() % 4096);
-	if (insn_decode(g.b, g.n, 8, &c->features, &i) != INSN_OK || i.len != g.n ||
-	    i.exec != exec)
+	if (insn_decode(g.b, g.n, 8, &c->features, &i) != INSN_OK || i.len != g.n || i.exec != exec)
 		return 0;
 	rig_fill(0x1f80 | (rnd() & 0xe07f));
 	fx_set16(c, FX_FCW, FCW_INIT);
@@ -150,15 +149,44 @@ static void the_units_are_forbidden_as_the_manual_says(void **state)
 		uint8_t b[8], n;
 		uint16_t em, ts, osfxsr, osxsave, avx, avx512, vm86; /* vectors */
 	} t[] = {
-		{{0x66, 0x0f, 0xfe, 0xc1}, 4, X86_UD, X86_NM, X86_UD, RIG_OK, RIG_OK, RIG_OK,
+		{{0x66, 0x0f, 0xfe, 0xc1},
+		 4,
+		 X86_UD,
+		 X86_NM,
+		 X86_UD,
+		 RIG_OK,
+		 RIG_OK,
+		 RIG_OK,
 		 RIG_OK}, /* paddd xmm */
-		{{0x0f, 0xfe, 0xc1}, 3, X86_UD, X86_NM, RIG_OK, RIG_OK, RIG_OK, RIG_OK,
+		{{0x0f, 0xfe, 0xc1},
+		 3,
+		 X86_UD,
+		 X86_NM,
+		 RIG_OK,
+		 RIG_OK,
+		 RIG_OK,
+		 RIG_OK,
 		 RIG_OK}, /* paddd mm */
-		{{0xc5, 0xf5, 0xfe, 0xc1}, 4, RIG_OK, X86_NM, RIG_OK, X86_UD, X86_UD, RIG_OK,
+		{{0xc5, 0xf5, 0xfe, 0xc1},
+		 4,
+		 RIG_OK,
+		 X86_NM,
+		 RIG_OK,
+		 X86_UD,
+		 X86_UD,
+		 RIG_OK,
 		 X86_UD}, /* vpaddd ymm */
-		{{0x62, 0xf1, 0x75, 0x48, 0xfe, 0xc1}, 6, RIG_OK, X86_NM, RIG_OK, X86_UD, X86_UD,
-		 X86_UD, X86_UD}, /* vpaddd zmm */
-		{{0xd8, 0xc1}, 2, X86_NM, X86_NM, RIG_OK, RIG_OK, RIG_OK, RIG_OK, RIG_OK}, /* fadd */
+		{{0x62, 0xf1, 0x75, 0x48, 0xfe, 0xc1},
+		 6,
+		 RIG_OK,
+		 X86_NM,
+		 RIG_OK,
+		 X86_UD,
+		 X86_UD,
+		 X86_UD,
+		 X86_UD}, /* vpaddd zmm */
+		{{0xd8, 0xc1}, 2, X86_NM, X86_NM, RIG_OK, RIG_OK, RIG_OK, RIG_OK, RIG_OK}, /* fadd
+											    */
 		{{0x9b}, 1, RIG_OK, RIG_OK, RIG_OK, RIG_OK, RIG_OK, RIG_OK, RIG_OK}, /* fwait */
 	};
 

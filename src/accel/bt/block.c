@@ -345,6 +345,7 @@ static struct bt_block *find_pa(struct bt_cpu *c, uint64_t la)
 
 	bt_fetch(c, la, &pa, &host);
 	link = pa_head(c->blocks, pa, c->mode.code);
+	/* cppcheck-suppress uninitvar ; the head of a list */
 	while ((b = *link)) {
 		if (!stands(b)) {
 			*link = b->next;
@@ -464,7 +465,7 @@ void block_run(struct bt_cpu *c, struct bt_block *b)
 static inline bool undisturbed(const struct bt_cpu *c)
 {
 	return !(atomic_load_explicit(&c->attention, memory_order_relaxed) | c->irq_waits |
-		 c->nmi_pending | c->mode.step | (c->mp_state != X86_MP_RUNNING));
+		 c->nmi_pending | c->mode.step | c->irq_shadow | (c->mp_state != X86_MP_RUNNING));
 }
 
 void block_run_on(struct bt_cpu *c)

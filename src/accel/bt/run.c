@@ -178,8 +178,19 @@ static void take_irq(struct bt_cpu *c)
 	bt_deliver(c, BT_EVENT_IRQ, (unsigned)vector, false, 0);
 }
 
+/* One more round of the loop, if there is a limit.  False: there is none left. */
+static bool spend(struct bt_cpu *c)
+{
+	if (!c->budget)
+		return false;
+	c->budget--;
+	atomic_fetch_or(&c->attention, BT_ATTN_BUDGET);
+	return true;
+}
+
 /*
- * Serves .attention.  False: vcpu_run shall come back.  An interrupt that cannot be taken now stays
+ * Serves .attention.  False: vcpu_run shall come back, the rest is served when it is called again.
+ * An interrupt that cannot be taken now stays
  * marked in .irq_waits, and is looked at again when IF or TPR may have changed: between any two
  * blocks while it waits.
  */
@@ -187,8 +198,11 @@ static bool attend(struct bt_cpu *c)
 {
 	uint32_t bits = atomic_exchange(&c->attention, 0);
 
-	if (bits & BT_ATTN_REQUEST)
+	if (UNLIKELY(bits & BT_ATTN_REQUEST || (bits & BT_ATTN_BUDGET && !spend(c)))) {
+		bits &= ~(uint32_t)(BT_ATTN_REQUEST | BT_ATTN_BUDGET);
+		atomic_fetch_or(&c->attention, bits);
 		return false;
+	}
 	if (bits & (BT_ATTN_CODE | BT_ATTN_FLUSH))
 		mmu_attend(c, bits);
 	if (bits & BT_ATTN_TIMER)
@@ -275,6 +289,10 @@ static void step(struct bt_cpu *c)
 	c->mode.step = true;
 	c->irq_shadow = 0;
 	c->no_trap = false;
+	if (!(shadow & 2)) { /* of an instruction that faulted */
+		c->dr_pending = false;
+		c->dr_hits = 0;
+	}
 	block_run(c, block_get(c));
 	c->mode.step = step_wanted(c);
 	if (c->irq_shadow & 2)
@@ -322,7 +340,7 @@ static enum vcpu_stop loop(struct bt_cpu *c)
 			step(c);
 			continue;
 		}
-		block_run(c, block_get(c));
+		block_run_on(c);
 	}
 }
 
@@ -345,9 +363,7 @@ enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 		after_leave(c);
 		bt_deliver_raised(c);
 		break;
-	case BT_LEAVE_STOP:
-		mmu_idle(c, true);
-		return c->stop;
+	case BT_LEAVE_STOP: mmu_idle(c, true); return c->stop;
 	default: bt_deliver_queued(c); break;
 	}
 	stop = loop(c);

@@ -39,7 +39,9 @@ void exec_aam(struct bt_cpu *c, const struct insn *i)
 
 	if (!base)
 		bt_raise(c, X86_DE);
+	/* cppcheck-suppress zerodivcond ; bt_raise does not return */
 	gpr_write(c, X86_RAX, (uint64_t)(al / base) << 8 | al % base, 2);
+	/* cppcheck-suppress zerodivcond ; nor here */
 	flags_put(c, flags_zsp(al % base, 1));
 }
 

@@ -107,7 +107,8 @@ static void move_vec(struct enc *e, unsigned reg, unsigned bytes, bool legacy, b
 	}
 	put(e, store ? 0x11 : 0x10);
 	/* With EVEX an 8-bit displacement would be scaled; the state is further away than that. */
-	put_state(e, reg, offsetof(struct bt_cpu, ext.zmm) + reg * sizeof(((struct bt_ext *)0)->zmm[0]));
+	put_state(e, reg,
+		  offsetof(struct bt_cpu, ext.zmm) + reg * sizeof(((struct bt_ext *)0)->zmm[0]));
 }
 _Static_assert(offsetof(struct bt_cpu, ext.zmm) >= 128, "see move_vec");
 
@@ -321,7 +322,8 @@ static void put_insn(struct enc *e)
 {
 	const struct insn *i = e->i;
 	const unsigned rm = e->mem ? RSI : e->rm;
-	struct vex v = {.w = e->wide, .reg = e->reg, .vvvv = e->vvvv, .rm = rm, .pp = pp_of(e->row)};
+	struct vex v = {
+		.w = e->wide, .reg = e->reg, .vvvv = e->vvvv, .rm = rm, .pp = pp_of(e->row)};
 
 	if (i->evex) {
 		v.map = e->row->map - MAP_E0F + 1u;

@@ -306,8 +306,13 @@ static void env_store(const struct bt_cpu *c, bool wide, uint8_t *to)
 	const uint32_t ones = wide ? 0xffff0000u : 0;
 	const uint32_t fip = (uint32_t)fx_get64(c, FX_FIP), fdp = (uint32_t)fx_get64(c, FX_FDP);
 	const uint32_t fop = fx_get16(c, FX_FOP);
-	uint32_t v[7] = {ones | fx_get16(c, FX_FCW), ones | fx_get16(c, FX_FSW),
-			 ones | full_tags(c), fip, 0, fdp, ones};
+	uint32_t v[7] = {ones | fx_get16(c, FX_FCW),
+			 ones | fx_get16(c, FX_FSW),
+			 ones | full_tags(c),
+			 fip,
+			 0,
+			 fdp,
+			 ones};
 
 	if (real_layout(c)) {
 		const uint32_t upper = wide ? 0xffff : 0xf;
