@@ -75,7 +75,7 @@ static struct x86_cpuid native(uint32_t leaf, uint32_t subleaf)
 {
 	struct x86_cpuid c = {.leaf = leaf, .subleaf = subleaf};
 
-	if (__get_cpuid_max(leaf & 0x80000000u, NULL) >= leaf)
+	if ((uint32_t)__get_cpuid_max(leaf & 0x80000000u, NULL) >= leaf)
 		__cpuid_count(leaf, subleaf, c.eax, c.ebx, c.ecx, c.edx);
 	return c;
 }
