@@ -137,10 +137,12 @@ void seg_drop_inner(struct bt_cpu *c, unsigned cpl)
 		bool conforming =
 			(type & (SEG_CODE | SEG_CONFORMING)) == (SEG_CODE | SEG_CONFORMING);
 
+		if (sel_null(s->sel))
+			s->sel = 0; /* its RPL goes as well; the base stays, for FS and GS */
 		if (s->attr & X86_SEG_UNUSABLE || X86_SEG_DPL(s->attr) >= cpl || conforming)
 			continue;
-		if (c->mode.lma && sel_null(s->sel))
-			s->attr = X86_SEG_UNUSABLE; /* the base stays: FS and GS */
+		if (c->mode.lma && !s->sel)
+			s->attr = X86_SEG_UNUSABLE;
 		else
 			seg_null(s, 0);
 	}
