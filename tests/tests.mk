@@ -48,7 +48,9 @@ $(O)/tests/insn/diff: $(INSN_DIFF_OBJS) $(LIB)
 
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
-FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*.c))
+# Those of the software CPU (bt_*.c) are on x86 hosts only.
+FUZZ_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),tests/fuzz/bt_%.c),\
+	$(wildcard tests/fuzz/*.c)))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(O)/tests/fuzz/%)
 FUZZ_MAIN := $(if $(filter fuzz,$(BUILD)),,$(O)/tests/fuzz/main/replay.o)
 FUZZ_LINK := $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer)
