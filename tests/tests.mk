@@ -57,8 +57,8 @@ $(O)/tests/insn/zydis: $(O)/tests/insn/zydis.o $(LIB)
 
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
-# bt_*.c are of the software CPU: x86 hosts only.
-FUZZ_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),tests/fuzz/bt_%),\
+# Those of the software CPU (bt_*.c) are on x86 hosts only.
+FUZZ_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),tests/fuzz/bt_%.c),\
 	$(wildcard tests/fuzz/*.c)))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(O)/tests/fuzz/%)
 FUZZ_MAIN := $(if $(filter fuzz,$(BUILD)),,$(O)/tests/fuzz/main/replay.o)
