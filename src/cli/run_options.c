@@ -347,8 +347,9 @@ static const struct opt opts[] = {
 	 "arm64 at EL1 (0x40080000).",
 	 NULL, set_raw},
 	{"accel", 0, "NAME[,key=value...]", "auto", OPT_KEYS, MACHINE,
-	 "What executes the guest: kvm, bt (a CPU in software), script (no guest code: see --script), or auto, which tries "
-	 "what this host can run, and says what it chose and why; \"lodge help accel\" lists keys.",
+	 "What executes the guest: kvm, bt (a CPU in software), script (no guest code: see "
+	 "--script), or auto, which tries what this host can run, and says what it chose and why; "
+	 "\"lodge help accel\" lists keys.",
 	 accel_words, set_accel},
 	{"machine", 0, "NAME", "auto", 0, MACHINE,
 	 "The machine type; \"lodge help machines\" lists them. auto: the one whose guests this "

@@ -83,9 +83,10 @@ static void show(const struct trial *t, const struct insn *i, const struct outco
 	printf("]\n");
 	strbuf_exit(&text);
 	if (t->repeats)
-		printf("    count  before %" PRIx64 " after %" PRIx64 "\n", t->before.gpr[1], x->gpr[1]);
-	if (t->native.fault != NO_FAULT || t->native.fault != got->fault || t->native.error != got->error ||
-	    t->native.address != got->address)
+		printf("    count  before %" PRIx64 " after %" PRIx64 "\n", t->before.gpr[1],
+		       x->gpr[1]);
+	if (t->native.fault != NO_FAULT || t->native.fault != got->fault ||
+	    t->native.error != got->error || t->native.address != got->address)
 		printf("    fault  native %d/%x/%" PRIx64 " lodge %d/%x/%" PRIx64 "\n",
 		       t->native.fault == NO_FAULT ? -1 : t->native.fault, t->native.error,
 		       t->native.address, got->fault == NO_FAULT ? -1 : got->fault, got->error,

@@ -365,9 +365,7 @@ enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 		after_leave(c);
 		bt_deliver_raised(c);
 		break;
-	case BT_LEAVE_STOP:
-		mmu_idle(c, true);
-		return c->stop;
+	case BT_LEAVE_STOP: mmu_idle(c, true); return c->stop;
 	default: bt_deliver_queued(c); break;
 	}
 	stop = loop(c);

@@ -181,7 +181,8 @@ static int add_hpet(struct vm *vm, const struct machine_config *c, struct err *e
 	struct device *d;
 	int rc = device_new(vm, device_class_find("hpet"), NULL, &d, e);
 
-	for (unsigned i = machine_irqchip(c) == IRQCHIP_USER ? 0 : 2; i < ARRAY_LEN(pin) && !rc; i++) {
+	for (unsigned i = machine_irqchip(c) == IRQCHIP_USER ? 0 : 2; i < ARRAY_LEN(pin) && !rc;
+	     i++) {
 		rc = device_wire(d, i, pin[i], e);
 		if (rc)
 			device_free(d);

@@ -60,26 +60,13 @@ void desc_read_high(struct bt_cpu *c, enum bt_vector fault, struct desc *d)
 static void type_byte(struct bt_cpu *c, uint64_t la, uint8_t set, uint8_t clear)
 {
 	struct bt_bounce b;
-	struct bt_mode mode = c->mode;
-	uint8_t *p;
+	uint8_t *p = bt_get_sys(c, la + 5, 1, BT_RMW, true, &b);
 
-	bt_probe_as(c, la + 5, 1, BT_RMW, false);
-	if (mode.user) {
-		c->mode.cpl = 0;
-		c->mode.user = false;
-		c->mode.align = false;
-		mmu_mode_changed(c);
-	}
-	p = bt_get(c, la + 5, 1, BT_RMW, true, &b);
 	if (set)
 		__atomic_fetch_or(p, set, __ATOMIC_SEQ_CST);
 	if (clear)
 		__atomic_fetch_and(p, (uint8_t)~clear, __ATOMIC_SEQ_CST);
 	bt_put(c, &b, true);
-	if (mode.user) {
-		c->mode = mode;
-		mmu_mode_changed(c);
-	}
 }
 
 void desc_or_type(struct bt_cpu *c, struct desc *d, unsigned bits)
