@@ -52,11 +52,7 @@ void desc_read_high(struct bt_cpu *c, enum bt_vector fault, struct desc *d)
 		bt_raise_err(c, fault, sel_error(d->sel));
 }
 
-/*
- * An atomic change of the type byte of a descriptor.  Tables are supervisor's memory: while the
- * pointer is got the CPU is taken to be at CPL 0.  The probe in front raises what there is to
- * raise.
- */
+/* An atomic change of the type byte of a descriptor; tables are supervisor's memory. */
 static void type_byte(struct bt_cpu *c, uint64_t la, uint8_t set, uint8_t clear)
 {
 	struct bt_bounce b;
