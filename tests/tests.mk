@@ -53,7 +53,7 @@ HAVE_ZYDIS := $(if $(CROSS),,$(wildcard /usr/include/Zydis/Zydis.h))
 $(O)/tests/insn/zydis.o: CPPFLAGS += $(if $(HAVE_ZYDIS),-DHAVE_ZYDIS)
 $(O)/tests/insn/zydis: $(O)/tests/insn/zydis.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(if $(HAVE_ZYDIS),-lZydis) $(LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(if $(HAVE_ZYDIS),-lZydis) $(TEST_LDLIBS)
 
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
@@ -79,7 +79,7 @@ OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
 unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) \
-	$(if $(CROSS),$(O)/run)
+	$(INSN_ZYDIS) $(if $(CROSS),$(O)/run)
 	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
 	@:
