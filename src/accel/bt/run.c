@@ -187,8 +187,6 @@ static bool attend(struct bt_cpu *c)
 {
 	uint32_t bits = atomic_exchange(&c->attention, 0);
 
-	if (bits & BT_ATTN_REQUEST)
-		return false;
 	if (bits & (BT_ATTN_CODE | BT_ATTN_FLUSH))
 		mmu_attend(c, bits);
 	if (bits & BT_ATTN_TIMER)
@@ -197,7 +195,7 @@ static bool attend(struct bt_cpu *c)
 		latched(c);
 		c->irq_waits = true;
 	}
-	return true;
+	return !(bits & BT_ATTN_REQUEST);
 }
 
 /* Between two instructions: NMI, then interrupts. */
