@@ -66,6 +66,7 @@ struct accel_ops {
 	const char *help;
 	bool manual_clock; /* VM time moves by clock_step only */
 	bool user_chips;   /* its interrupt chips are the board's: IRQCHIP_USER and no other */
+	bool in_order;	   /* vcpu_init is called for one vCPU after the other, from 0 on */
 
 	/* Is @arg, "key=value,...", what vm_options.accel_arg may be?  NULL: it has no options. */
 	int (*arg_check)(const char *arg, struct err *e);

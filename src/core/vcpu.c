@@ -198,6 +198,17 @@ static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
 	}
 }
 
+/* Waits for the vCPU below, which was started before this one and reports whatever happens. */
+static void wait_turn(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	while (v->index > 0 && !vm->vcpus[v->index - 1].ready)
+		pthread_cond_wait(&vm->cond, &vm->lock);
+	pthread_mutex_unlock(&vm->lock);
+}
+
 static void set_thread_name(const struct vcpu *v)
 {
 	char name[32];
@@ -234,6 +245,8 @@ static void *vcpu_thread(void *arg)
 	set_thread_name(v);
 	if (!wait_for_make(v))
 		return NULL;
+	if (vm->accel->in_order)
+		wait_turn(v);
 	if (CPU_COUNT(&v->affinity))
 		rc = -pthread_setaffinity_np(pthread_self(), sizeof(v->affinity), &v->affinity);
 	if (rc)

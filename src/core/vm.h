@@ -125,7 +125,8 @@ struct vm_options {
 	 * NULL.
 	 */
 	const char *accel_arg;
-	/* Which features of the CPU the guest is shown (arch/x86/cpu_model.h); borrowed, or NULL. */
+	/* Which features of the CPU the guest is shown (arch/x86/cpu_model.h); borrowed, or NULL.
+	 */
 	const char *cpu_model;
 };
 

@@ -831,6 +831,38 @@ static void a_kernel_that_is_written_to_is_refused_at_the_next_reset(void **stat
 	blob_free(&image);
 }
 
+static void a_flat_binary_goes_where_it_is_told_if_there_is_ram(void **state)
+{
+	static const struct {
+		gpa_t at;
+		int code;
+	} cases[] = {{RAM, 0},		 {RAM + MIB(1) - 100, 0}, {RAM + MIB(1) - 96, -EINVAL},
+		     {RAM + 2, -EINVAL}, {RAM - 4, -EINVAL},	  {UINT64_MAX - 3, -EINVAL}};
+	struct blob b = blob_sample(100), kernel = build_image(PLAIN);
+	const char *path = build_file("raw", b.p, b.n);
+	struct bench bench;
+
+	(void)state;
+	bench_init(&bench, &kernel, MIB(1));
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct boot_image *img;
+		struct err e = ERR_INIT;
+		uint8_t back[100];
+
+		assert_int_equal(boot_image_open_raw(path, BOOT_ARM64, cases[i].at, &img, &e), 0);
+		assert_int_equal(boot_arm64_check_raw(img, RAM, MIB(1), &e), cases[i].code);
+		if (!cases[i].code) {
+			assert_int_equal(boot_arm64_load_raw(&bench.vm->mem, img, &e), 0);
+			assert_int_equal(as_read(&bench.vm->mem, cases[i].at, back, 100), IO_OK);
+			assert_memory_equal(back, b.p, 100);
+		}
+		boot_image_close(img);
+	}
+	bench_exit(&bench);
+	blob_free(&b);
+	blob_free(&kernel);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -861,6 +893,7 @@ int main(void)
 		cmocka_unit_test(what_a_refusal_says_is_enough_is_enough),
 		cmocka_unit_test(a_tree_of_the_user_and_acpi_exclude_each_other),
 		cmocka_unit_test(a_kernel_that_is_written_to_is_refused_at_the_next_reset),
+		cmocka_unit_test(a_flat_binary_goes_where_it_is_told_if_there_is_ram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, build_cleanup);

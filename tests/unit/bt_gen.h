@@ -1,6 +1,6 @@
 /*
  * unit/bt_gen.h - random encodings of a row of the instruction table, for 64-bit mode.  The memory
- * operand is always [RBX + disp32]; RSP and RBX are no operands otherwise.
+ * operand is always [RBX + disp32], or with a vector index; RSP and RBX are no operands otherwise.
  */
 #ifndef LODGE_UNIT_BT_GEN_H
 #define LODGE_UNIT_BT_GEN_H
@@ -13,6 +13,8 @@ struct gen {
 	unsigned reg, rm, vvvv, imm;
 	bool mem, has_imm, w;
 	unsigned l, aaa, z, bc;
+	bool vsib;
+	unsigned index, scale;
 	int32_t disp;
 };
 
@@ -47,6 +49,11 @@ static inline void gen_operands(struct gen *g, const struct insn_row *r, bool ev
 		case AT_VRM: g->rm = (unsigned)rnd() % vectors; break;
 		case AT_VVVVV: g->vvvv = (unsigned)rnd() % vectors; break;
 		case AT_KVVVV: g->vvvv = (unsigned)rnd() % 8; break;
+		case AT_VSIB:
+			g->vsib = true;
+			g->index = (unsigned)rnd() % vectors;
+			g->scale = (unsigned)rnd() % 4;
+			break;
 		case AT_IMM:
 		case AT_VIS4: g->has_imm = true; break;
 		default: break;
@@ -100,17 +107,18 @@ static inline void gen_prefixes(struct gen *g, const struct insn_row *r)
 {
 	static const uint8_t prefix[] = {0, 0, 0x66, 0xf3, 0xf2}, pp[] = {0, 0, 1, 2, 3};
 	const unsigned rm = g->mem ? X86_RBX : g->rm;
-	const unsigned x = !g->mem && rm >= 16;
+	const unsigned x = g->vsib ? g->index >> 3 & 1 : !g->mem && rm >= 16;
+	const unsigned v4 = g->vsib ? g->index >> 4 : g->vvvv >> 4;
 
 	if (r->map >= MAP_E0F) {
 		gen_put(g, 0x62);
 		gen_put(g, (~g->reg >> 3 & 1) << 7 | (unsigned)!x << 6 | (~rm >> 3 & 1) << 5 |
 				   (~g->reg >> 4 & 1) << 4 | (r->map - MAP_E0F + 1u));
 		gen_put(g, (unsigned)g->w << 7 | (~g->vvvv & 15) << 3 | 4 | pp[r->pfx]);
-		gen_put(g, g->z << 7 | g->l << 5 | g->bc << 4 | (~g->vvvv >> 4 & 1) << 3 | g->aaa);
+		gen_put(g, g->z << 7 | g->l << 5 | g->bc << 4 | (~v4 & 1) << 3 | g->aaa);
 	} else if (r->map >= MAP_V0F) {
 		gen_put(g, 0xc4);
-		gen_put(g, (~g->reg >> 3 & 1) << 7 | 0x40 | (~rm >> 3 & 1) << 5 |
+		gen_put(g, (~g->reg >> 3 & 1) << 7 | (unsigned)!x << 6 | (~rm >> 3 & 1) << 5 |
 				   (r->map - MAP_V0F + 1u));
 		gen_put(g, (unsigned)g->w << 7 | (~g->vvvv & 15) << 3 | g->l << 2 | pp[r->pfx]);
 	} else {
@@ -154,7 +162,11 @@ static inline void gen_row(struct gen *g, const struct insn_row *r, int32_t disp
 	if (r->mod == MOD_NONE)
 		return;
 	gen_put(g, (g->mem ? 0x80u : 0xc0u) | (g->reg & 7) << 3 |
-			   (g->mem ? (unsigned)X86_RBX : g->rm & 7));
+			   (g->vsib  ? 4
+			    : g->mem ? (unsigned)X86_RBX
+				     : g->rm & 7));
+	if (g->vsib)
+		gen_put(g, g->scale << 6 | (g->index & 7) << 3 | X86_RBX);
 	if (g->mem) {
 		memcpy(g->b + g->n, &g->disp, 4);
 		g->n += 4;

@@ -119,7 +119,8 @@ struct bt_vm;
 enum bt_attention {
 	BT_ATTN_REQUEST = 1 << 0, /* v->requests */
 	BT_ATTN_IRQ = 1 << 1,	  /* the local APIC or the PIC may have something */
-	BT_ATTN_TIMER = 1 << 5, /* the local APIC's timer is due */
+	BT_ATTN_BUDGET = 1 << 2, /* .budget counts: stays set while it does */
+	BT_ATTN_TIMER = 1 << 5,	 /* the local APIC's timer is due */
 	BT_ATTN_CODE = 1 << 6,	/* write tags of code pages are to be dropped; see mmu.c */
 	BT_ATTN_FLUSH = 1 << 7, /* memory maps or the dirty log changed: forget all translations */
 };
@@ -182,6 +183,7 @@ struct bt_cpu {
 	uint64_t instructions; /* retired, counted by block */
 
 	/* run.c */
+	uint64_t budget;	/* BT_ATTN_BUDGET: rounds of the loop until vcpu_run comes back */
 	enum vcpu_stop stop;	/* what bt_stop left with */
 	bool irq_waits;		/* an interrupt may wait for IF, TPR or the end of a shadow */
 	_Atomic bool asleep;	/* in the futex of .attention, or about to be */

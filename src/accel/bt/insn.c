@@ -22,11 +22,10 @@ enum operand_code {
 #define OPS_3(a, b, c) .n_ops = 3, .ops = {SPEC(CODE_##a), SPEC(CODE_##b), SPEC(CODE_##c)}
 #define OPS_4(a, b, c, d) \
 	.n_ops = 4, .ops = {SPEC(CODE_##a), SPEC(CODE_##b), SPEC(CODE_##c), SPEC(CODE_##d)}
-#define OPS_5(a, b, c, d, e) \
-	.n_ops = 5,          \
-	.ops = {SPEC(CODE_##a), SPEC(CODE_##b), SPEC(CODE_##c), SPEC(CODE_##d), SPEC(CODE_##e)}
-#define OPS_PICK(a, b, c, d, e, pick, ...) pick
-#define OPS(...)			   OPS_PICK(__VA_ARGS__, OPS_5, OPS_4, OPS_3, OPS_2, OPS_1, 0)(__VA_ARGS__)
+#define OPS_PICK(a, b, c, d, pick, ...) pick
+
+/* The number of codes says which. */
+#define OPS(...) OPS_PICK(__VA_ARGS__, OPS_4, OPS_3, OPS_2, OPS_1, 0)(__VA_ARGS__)
 
 #define ROW(nm, m, pf, opcode, modrm, w_l, ops_, meaning, feat, at, fr, fw, fu) \
 	{.name = #nm,                                                           \

@@ -25,6 +25,7 @@
 #include "accel/bt/event.h"
 #include "accel/bt/flags.h"
 #include "accel/bt/mmu.h"
+#include "accel/bt/msr.h"
 #include "accel/bt/run.h"
 #include "arch/x86/lapic.h"
 #include "base/sys.h"
@@ -178,8 +179,19 @@ static void take_irq(struct bt_cpu *c)
 	bt_deliver(c, BT_EVENT_IRQ, (unsigned)vector, false, 0);
 }
 
+/* One more round of the loop, if there is a limit.  False: there is none left. */
+static bool spend(struct bt_cpu *c)
+{
+	if (!c->budget)
+		return false;
+	c->budget--;
+	atomic_fetch_or(&c->attention, BT_ATTN_BUDGET);
+	return true;
+}
+
 /*
- * Serves .attention.  False: vcpu_run shall come back.  An interrupt that cannot be taken now stays
+ * Serves .attention.  False: vcpu_run shall come back, the rest is served when it is called again.
+ * An interrupt that cannot be taken now stays
  * marked in .irq_waits, and is looked at again when IF or TPR may have changed: between any two
  * blocks while it waits.
  */
@@ -187,6 +199,11 @@ static bool attend(struct bt_cpu *c)
 {
 	uint32_t bits = atomic_exchange(&c->attention, 0);
 
+	if (UNLIKELY(bits & BT_ATTN_REQUEST || (bits & BT_ATTN_BUDGET && !spend(c)))) {
+		bits &= ~(uint32_t)(BT_ATTN_REQUEST | BT_ATTN_BUDGET);
+		atomic_fetch_or(&c->attention, bits);
+		return false;
+	}
 	if (bits & (BT_ATTN_CODE | BT_ATTN_FLUSH))
 		mmu_attend(c, bits);
 	if (bits & BT_ATTN_TIMER)
@@ -195,7 +212,7 @@ static bool attend(struct bt_cpu *c)
 		latched(c);
 		c->irq_waits = true;
 	}
-	return !(bits & BT_ATTN_REQUEST);
+	return true;
 }
 
 /* Between two instructions: NMI, then interrupts. */
@@ -273,6 +290,10 @@ static void step(struct bt_cpu *c)
 	c->mode.step = true;
 	c->irq_shadow = 0;
 	c->no_trap = false;
+	if (!(shadow & 2)) { /* of an instruction that faulted */
+		c->dr_pending = false;
+		c->dr_hits = 0;
+	}
 	block_run(c, block_get(c));
 	c->mode.step = step_wanted(c);
 	if (c->irq_shadow & 2)
@@ -295,6 +316,7 @@ static void resumed(struct bt_cpu *c)
 	c->v->resumed = false;
 	if (c->timer_armed)
 		bt_timer_set(c, true, c->timer_when);
+	bt_pvclock_update(c); /* a state may have been loaded */
 	atomic_fetch_or(&c->attention, BT_ATTN_IRQ | BT_ATTN_FLUSH);
 }
 
@@ -320,7 +342,7 @@ static enum vcpu_stop loop(struct bt_cpu *c)
 			step(c);
 			continue;
 		}
-		block_run(c, block_get(c));
+		block_run_on(c);
 	}
 }
 
@@ -343,9 +365,7 @@ enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 		after_leave(c);
 		bt_deliver_raised(c);
 		break;
-	case BT_LEAVE_STOP:
-		mmu_idle(c, true);
-		return c->stop;
+	case BT_LEAVE_STOP: mmu_idle(c, true); return c->stop;
 	default: bt_deliver_queued(c); break;
 	}
 	stop = loop(c);

@@ -1,6 +1,6 @@
 /*
- * accel/bt/exec/lanes.c - EVEX instructions with an opmask whose memory operand is not simply there:
- * on two pages, on a device, in a page that is watched.
+ * accel/bt/exec/lanes.c - EVEX instructions with an opmask whose memory operand is not simply
+ * there: on two pages, on a device, in a page that is watched.
  *
  * Elements that are masked off are not accessed and do not fault.  The operand is assembled beside
  * from those that are, the stub runs on that, and of what it writes the active elements are stored.
@@ -18,7 +18,6 @@ enum touch {
 	BYTES,	    /* the same by bytes */
 	WORDS,
 	BY_W,  /* W ? 2 : 1 */
-	ONE,   /* one piece that goes to many: not touched if no element is active */
 	WHOLE, /* types "NF": always touched whole */
 };
 
@@ -71,7 +70,6 @@ static const struct {
 	{MAP_E38, 0x33, 0x34, PF3, WORDS},
 	{MAP_E38, 0x10, 0x13, P66, WORDS},
 	{MAP_E38, 0x16, 0x16, PA, WHOLE},
-	{MAP_E38, 0x18, 0x1b, PA, ONE},
 	{MAP_E38, 0x1c, 0x1c, PA, BYTES},
 	{MAP_E38, 0x1d, 0x1d, PA, WORDS},
 	{MAP_E38, 0x20, 0x22, P66, BYTES},
@@ -86,14 +84,14 @@ static const struct {
 	{MAP_E38, 0x3c, 0x3c, PA, BYTES},
 	{MAP_E38, 0x3e, 0x3e, PA, WORDS},
 	{MAP_E38, 0x54, 0x54, PA, BY_W},
-	{MAP_E38, 0x58, 0x5b, PA, ONE},
 	{MAP_E38, 0x62, 0x63, PA, BY_W},
 	{MAP_E38, 0x66, 0x66, PA, BY_W},
 	{MAP_E38, 0x70, 0x70, PA, WORDS},
 	{MAP_E38, 0x72, 0x72, P66, WORDS},
 	{MAP_E38, 0x72, 0x72, PF2, WHOLE},
 	{MAP_E38, 0x75, 0x77, PA, WHOLE},
-	{MAP_E38, 0x78, 0x79, PA, ONE},
+	{MAP_E38, 0x78, 0x78, PA, BYTES},
+	{MAP_E38, 0x79, 0x79, PA, WORDS},
 	{MAP_E38, 0x7d, 0x7f, PA, WHOLE},
 	{MAP_E38, 0x83, 0x83, PA, WHOLE},
 	{MAP_E38, 0x8d, 0x8d, PA, WHOLE},
@@ -102,12 +100,10 @@ static const struct {
 	{MAP_E38, 0xcf, 0xcf, PA, BYTES},
 	{MAP_E3A, 0x00, 0x05, PA, WHOLE},
 	{MAP_E3A, 0x0f, 0x0f, PA, WHOLE},
-	{MAP_E3A, 0x18, 0x18, PA, WHOLE},
-	{MAP_E3A, 0x1a, 0x1a, PA, WHOLE},
+	{MAP_E3A, 0x18, 0x1b, PA, WHOLE},
 	{MAP_E3A, 0x1d, 0x1d, PA, WORDS},
 	{MAP_E3A, 0x23, 0x23, PA, WHOLE},
-	{MAP_E3A, 0x38, 0x38, PA, WHOLE},
-	{MAP_E3A, 0x3a, 0x3a, PA, WHOLE},
+	{MAP_E3A, 0x38, 0x3b, PA, WHOLE},
 	{MAP_E3A, 0x3e, 0x3f, PA, BY_W},
 	{MAP_E3A, 0x42, 0x43, PA, WHOLE},
 	{MAP_E3A, 0x70, 0x70, PA, WORDS},
@@ -119,8 +115,7 @@ static enum touch touch_of(const struct insn_row *r)
 {
 	for (unsigned n = 0; n < ARRAY_LEN(touches); n++) {
 		if (r->map == touches[n].map && r->op >= touches[n].first &&
-		    r->op <= touches[n].last &&
-		    (touches[n].pfx == PA || touches[n].pfx == r->pfx))
+		    r->op <= touches[n].last && (touches[n].pfx == PA || touches[n].pfx == r->pfx))
 			return (enum touch)touches[n].touch;
 	}
 	return BY_ELEMENT;
@@ -133,38 +128,46 @@ struct lanes {
 	bool whole;
 };
 
+static bool broadcasts(const struct insn *i, const struct insn_row *r)
+{
+	return i->evex_b || (r->map == MAP_E38 && r->pfx == P66 &&
+			     ((r->op >= 0x18 && r->op <= 0x1b) ||
+			      (r->op >= 0x58 && r->op <= 0x5b) || r->op == 0x78 || r->op == 0x79));
+}
+
+/* The result's elements, where a broadcast makes them of few in memory. */
+static unsigned results(const struct insn *i, const struct insn_row *r, unsigned size)
+{
+	for (unsigned n = 0; n < r->n_ops; n++) {
+		if (i->op[n].kind == OP_MEM && r->ops[n].size == SZ_H) /* and widens them */
+			return i->vl / (size * 2);
+	}
+	return i->vl / size;
+}
+
 static void lanes_of(struct bt_cpu *c, const struct insn *i, const struct pure_stub *s, uint64_t la,
 		     struct lanes *l)
 {
 	const struct insn_row *r = &insn_table[i->row];
 	const bool w = i->prefixes & INSN_REX_W;
-	enum touch t = touch_of(r);
+	const uint64_t k = c->ext.k[i->mask & 7];
+	const enum touch t = touch_of(r);
+	unsigned many;
 
-	*l = (struct lanes){.la = la, .size = w ? 8 : 4, .active = c->ext.k[i->mask & 7]};
+	BUG_ON(!s->mem); /* PS_MASKED says that there is one */
+	*l = (struct lanes){.la = la, .size = w ? 8 : 4, .whole = t == WHOLE};
 	switch (t) {
 	case BYTES: l->size = 1; break;
 	case WORDS: l->size = 2; break;
 	case BY_W: l->size = w ? 2 : 1; break;
 	default: break;
 	}
+	if (i->evex_b || s->mem < l->size) /* a scalar may be smaller than W says */
+		l->size = s->mem;
 	l->n = s->mem / l->size;
-	if (t == ONE || i->evex_b) {
-		/* The result's elements; a broadcast's are not smaller than a byte. */
-		const unsigned to = t == ONE ? 1u : s->mem;
-
-		l->n = 1;
-		l->active = (l->active & (UINT64_MAX >> (64 - i->vl / to))) != 0;
-		l->size = s->mem;
-	}
-	if (t == WHOLE || !l->n) { /* a scalar that is smaller than W says counts as one element */
-		l->whole = t == WHOLE;
-		l->size = s->mem;
-		l->n = 1;
-	}
-	if (l->n < 64)
-		l->active &= (UINT64_C(1) << l->n) - 1;
-	if (l->whole)
-		l->active = 1;
+	many = broadcasts(i, r) ? results(i, r, l->size) : l->n;
+	for (unsigned n = 0; n < many; n++)
+		l->active |= (k >> n & 1) << (n % l->n);
 }
 
 static uint64_t lane_la(const struct bt_cpu *c, const struct lanes *l, unsigned n)
@@ -180,7 +183,13 @@ void lanes_masked(struct bt_cpu *c, const struct insn *i, const struct pure_stub
 	struct lanes l;
 
 	lanes_of(c, i, s, la, &l);
-	for (unsigned n = 0; n < l.n; n++) {
+	if (la & s->align && (l.whole || l.active)) /* what accesses nothing need not be aligned */
+		bt_gp0(c);
+	if (l.whole && s->flags & PS_READ)
+		bt_ld_block(c, la, buf, s->mem);
+	if (l.whole && s->flags & PS_WRITE)
+		bt_probe(c, la, s->mem, BT_WRITE);
+	for (unsigned n = 0; !l.whole && n < l.n; n++) {
 		if (!(l.active >> n & 1))
 			continue;
 		if (s->flags & PS_READ)

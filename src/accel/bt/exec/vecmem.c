@@ -1,6 +1,6 @@
 /*
- * accel/bt/exec/vecmem.c - vector instructions that touch memory by elements: masked moves, gathers,
- * scatters, compress and expand.  They are done in C.
+ * accel/bt/exec/vecmem.c - vector instructions that touch memory by elements: masked moves,
+ * gathers, scatters, compress and expand.  They are done in C.
  *
  * Elements that a mask excludes are not touched and do not fault.  Loads change no register before
  * the last element has been read, and stores check all elements before the first is written; only
@@ -142,12 +142,6 @@ void exec_vmaskmov(struct bt_cpu *c, const struct insn *i)
 	}
 	load_active(c, la, size, vl / size, active, buf);
 	set_vector(c, i->op[0].reg, buf, vl);
-}
-
-/* Rows that run as they are: exec_pure looks after the mask where the memory is not simply there. */
-void exec_vmov_masked(struct bt_cpu *c, const struct insn *i)
-{
-	exec_pure(c, i);
 }
 
 /* Gather and scatter (SDM 2A §2.3.12, §2.7.6). ------------------------------------------------ */

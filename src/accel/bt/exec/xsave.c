@@ -223,7 +223,8 @@ static bool regs_used(const struct bt_cpu *c, unsigned first, unsigned from, uns
 
 static bool x87_used(const struct bt_cpu *c)
 {
-	return fx_get16(c, FX_FCW) != FCW_INIT || !all_zero(c->ext.fx + FX_FSW, FX_MXCSR - FX_FSW) ||
+	return fx_get16(c, FX_FCW) != FCW_INIT ||
+	       !all_zero(c->ext.fx + FX_FSW, FX_MXCSR - FX_FSW) ||
 	       !all_zero(c->ext.fx + FX_ST, 128);
 }
 
@@ -334,7 +335,8 @@ static uint64_t xsave_begin(struct bt_cpu *c)
 	return ((uint64_t)hi << 32 | lo) & c->xcr0 & known;
 }
 
-static uint64_t xsave_address(struct bt_cpu *c, const struct insn *i, unsigned n, enum bt_access how)
+static uint64_t xsave_address(struct bt_cpu *c, const struct insn *i, unsigned n,
+			      enum bt_access how)
 {
 	const uint64_t la = bt_la(c, i, n, how);
 
@@ -434,6 +436,21 @@ static void load_components(struct bt_cpu *c, const struct insn *i, uint8_t *mem
 	}
 }
 
+/*
+ * How much of an area XRSTOR touches: to the end of the last component asked for, whether it is in
+ * the image or not (as the CPUs do that were looked at).
+ */
+static unsigned touched(const struct area *a, uint64_t which)
+{
+	unsigned n = EXTENDED;
+
+	for (unsigned k = AVX; k < COMPONENTS; k++) {
+		if (which >> k & 1)
+			n = MAX(n, (unsigned)a->at[k] + layout[k].size);
+	}
+	return n;
+}
+
 static void load_standard(struct bt_cpu *c, const struct insn *i, uint64_t la, uint64_t rfbm)
 {
 	_Alignas(64) uint8_t mem[AREA_MAX];
@@ -445,8 +462,8 @@ static void load_standard(struct bt_cpu *c, const struct insn *i, uint64_t la, u
 	bv = get_le64(mem + HEADER);
 	if (bv & ~c->xcr0 || !all_zero(mem + HEADER + 8, 16))
 		bt_gp0(c);
-	area_standard(&a, rfbm & bv);
-	bt_ld_block(c, la, mem, a.size);
+	area_standard(&a, rfbm);
+	bt_ld_block(c, la, mem, touched(&a, rfbm));
 	if (rfbm & (BIT(SSE) | BIT(AVX)))
 		mxcsr = get_le32(mem + FX_MXCSR);
 	if (mxcsr & ~mxcsr_mask)
@@ -468,7 +485,7 @@ static void load_compact(struct bt_cpu *c, const struct insn *i, uint64_t la, ui
 	if (has & ~(c->xcr0 & known) || bv & ~has || !all_zero(mem + HEADER + 16, 48))
 		bt_gp0(c);
 	area_compact(&a, has);
-	bt_ld_block(c, la, mem, a.size);
+	bt_ld_block(c, la, mem, touched(&a, rfbm & has));
 	if (rfbm & BIT(SSE))
 		mxcsr = bv & BIT(SSE) ? get_le32(mem + FX_MXCSR) : 0x1f80;
 	if (mxcsr & ~mxcsr_mask)
@@ -551,7 +568,8 @@ int ext_from_xsave(struct bt_cpu *c, const struct x86_vcpu *in, struct err *e)
 			       (unsigned long long)bv);
 	mxcsr = get_le32(mem + FX_MXCSR);
 	if (mxcsr & ~mxcsr_mask)
-		return err_set(e, -EINVAL, "extended state: MXCSR %#x has reserved bits set", mxcsr);
+		return err_set(e, -EINVAL, "extended state: MXCSR %#x has reserved bits set",
+			       mxcsr);
 	for (unsigned k = 0; k < COMPONENTS; k++) {
 		if (!(bv >> k & 1))
 			init_component(c, k, 16);
