@@ -156,7 +156,7 @@ docs: $(O)/lodge
 	$(Q)$(O)/lodge gen bash >docs/lodge.bash
 	$(Q)$(O)/lodge gen zsh >docs/_lodge
 
-## demo          Debian to a prompt, or what this machine can do; says which and why
+## demo          Debian to a prompt, under KVM or the CPU in software; says which and why
 .PHONY: demo
 demo:
 	@tools/install-deps demo
