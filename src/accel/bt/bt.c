@@ -216,7 +216,7 @@ static void probe(struct accel_report *r)
 
 	r->present = r->usable = true;
 	str_copy(r->summary, sizeof(r->summary), "runs 64-bit kernels in software");
-	accel_fact(r, "kind", "interpreter, x86-64 guests on x86-64 hosts only");
+	accel_fact(r, "kind", "interpreter");
 	bt_debug_limits(NULL, &l);
 	debug_limits_show(&l, text, sizeof(text));
 	accel_fact(r, "guest-debug", "%s", text);
@@ -224,7 +224,7 @@ static void probe(struct accel_report *r)
 
 const struct accel_ops accel_bt = {
 	.name = "bt",
-	.help = "a CPU in software, x86-64 on x86-64; needs nothing of the host",
+	.help = BT_HELP,
 	.user_chips = true,
 	.probe = probe,
 	.vm_init = vm_init,
