@@ -46,16 +46,28 @@ $(O)/tests/insn/diff: $(INSN_DIFF_OBJS) $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(INSN_DIFF_OBJS) $(LIB) $(LDLIBS)
 
+# The comparison of the decoder with Zydis, where that library is.
+INSN_ZYDIS := $(if $(INSN_SRCS),$(O)/tests/insn/zydis)
+HAVE_ZYDIS := $(if $(CROSS),,$(wildcard /usr/include/Zydis/Zydis.h))
+
+$(O)/tests/insn/zydis.o: CPPFLAGS += $(if $(HAVE_ZYDIS),-DHAVE_ZYDIS)
+$(O)/tests/insn/zydis: $(O)/tests/insn/zydis.o $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(if $(HAVE_ZYDIS),-lZydis) $(TEST_LDLIBS)
+
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
-FUZZ_SRCS := $(sort $(wildcard tests/fuzz/*.c))
+# Those of the software CPU (bt_*.c) are on x86 hosts only.
+FUZZ_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),tests/fuzz/bt_%.c),\
+	$(wildcard tests/fuzz/*.c)))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(O)/tests/fuzz/%)
 FUZZ_MAIN := $(if $(filter fuzz,$(BUILD)),,$(O)/tests/fuzz/main/replay.o)
 FUZZ_LINK := $(if $(filter fuzz,$(BUILD)),-fsanitize=fuzzer)
 
+$(O)/tests/fuzz/bt_system: $(O)/tests/insn/gen.o
 $(O)/tests/fuzz/%: $(O)/tests/fuzz/%.o $(FUZZ_MAIN) $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FUZZ_LINK) -o $@ $< $(FUZZ_MAIN) $(LIB) \
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) $(FUZZ_LINK) -o $@ $(filter %.o,$^) $(LIB) \
 		$(TEST_LDLIBS)
 
 # Whoever calls make without -j gets all processors for the builds below.
@@ -67,7 +79,7 @@ OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
 unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) \
-	$(if $(CROSS),$(O)/run)
+	$(INSN_ZYDIS) $(if $(CROSS),$(O)/run)
 	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
 	@:

@@ -107,6 +107,7 @@ struct maker {
 	uint8_t *b;
 	unsigned n;
 	unsigned modrm_at; /* 0: there is none */
+	unsigned mode;	   /* 2, 4, 8: size of code */
 };
 
 static void byte(struct maker *k, unsigned b)
@@ -152,7 +153,7 @@ static void legacy_prefixes(struct maker *k)
 		rex &= ~8u;
 	if ((row->attr & A_NOREXB) && rex)
 		rex &= ~1u;
-	if (rex)
+	if (rex && k->mode == 8)
 		byte(k, rex | 0x40);
 }
 
@@ -200,6 +201,10 @@ static void vex(struct maker *k)
 								: pick_vvvv(k, used, 4);
 	unsigned w = pick_w(k), l = pick_l(k, false);
 
+	if (k->mode != 8) { /* else it is LES or LDS */
+		rxb = 7;
+		v |= 8;
+	}
 	if (map == 1 && !w && (rxb & 3) == 3 && chance(k, 50)) {
 		byte(k, 0xc5);
 		byte(k, (rxb & 4) << 5 | v << 3 | l << 2 | simd_pp(k->row));
@@ -228,6 +233,10 @@ static unsigned evex(struct maker *k)
 	if ((row->attr & A_ZERO) && (p2 & 7) && chance(k, 40))
 		p2 |= 0x80;
 	p2 |= pick_l(k, true) << 5 | (v & 16) >> 1;
+	if (k->mode != 8) { /* else it is BOUND */
+		rxbr = 15;
+		v |= 8;
+	}
 	byte(k, 0x62);
 	byte(k, rxbr << 4 | map);
 	byte(k, pick_w(k) << 7 | (v & 15) << 3 | 4 | simd_pp(row));
@@ -495,11 +504,18 @@ static void place_implied(struct maker *k, struct world *w)
 				w->gpr[n] = rng_below(k->r, 4096);
 }
 
+void gen_bytes(struct rng *r, const struct machine *m, unsigned row, unsigned mode, uint8_t *bytes)
+{
+	struct maker k = {.r = r, .m = m, .row = &insn_table[row], .b = bytes, .mode = mode};
+
+	make_bytes(&k);
+}
+
 bool gen_trial(struct rng *r, const struct machine *m, unsigned row, struct trial *t,
 	       struct insn *i)
 {
 	uint8_t bytes[24];
-	struct maker k = {.r = r, .m = m, .row = &insn_table[row], .b = bytes};
+	struct maker k = {.r = r, .m = m, .row = &insn_table[row], .b = bytes, .mode = 8};
 
 	make_bytes(&k);
 	if (insn_decode(bytes, 15, 8, &m->features, i) != INSN_OK || i->row != row)

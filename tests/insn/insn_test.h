@@ -81,6 +81,12 @@ struct machine {
  */
 bool gen_trial(struct rng *r, const struct machine *m, unsigned row, struct trial *t,
 	       struct insn *i);
+/*
+ * Bytes that begin with an instruction of @row, as random as it allows, for code of @mode (2, 4,
+ * 8); at most 24.  Whether it is one in this mode and with these features is the decoder's to say.
+ */
+#define GEN_BYTES 24u
+void gen_bytes(struct rng *r, const struct machine *m, unsigned row, unsigned mode, uint8_t *bytes);
 /* Rows that are left out of the comparison, and why; NULL: compared. */
 const char *gen_left_out(const struct insn_row *row);
 

@@ -307,6 +307,56 @@ static void flags_of_the_handler(void **state)
 	assert_int_equal(e.s.rflags, 0x3002);
 }
 
+/* CR4 from .arg bits 7:0, RFLAGS from the rest; a frame of an 8086 program's IRET. */
+static void with_virtual_if(struct guest *g, struct x86_vcpu *s)
+{
+	s->cr4 |= g->arg & 0xff;
+	s->rflags |= g->arg & ~UINT64_C(0xff);
+	g_put(g, s->gpr[X86_RSP], G_STOP, 2);
+	g_put(g, s->gpr[X86_RSP] + 2, 0, 2);
+	g_put(g, s->gpr[X86_RSP] + 4, 0x202, 2);
+}
+
+#define VIF   0x80000u
+#define VIP   0x100000u
+#define IOPL3 0x3000u
+
+static void interrupts_can_be_virtual(void **state)
+{
+	struct g_end e;
+
+	(void)state;
+	/* CR4.PVI at CPL 3: STI and CLI are about VIF; a pending one is reported at once. */
+	guest.arg = 2;
+	e = RUN(G_PROT, 3, with_virtual_if, "\xfb");
+	assert_int_equal(e.vector, G_RAN);
+	assert_int_equal(e.flags & (VIF | 0x200), VIF);
+	guest.arg = 2 | VIF;
+	e = RUN(G_PROT, 3, with_virtual_if, "\xfa");
+	assert_int_equal(e.flags & (VIF | 0x200), 0);
+	guest.arg = 2 | VIP;
+	e = RUN(G_PROT, 3, with_virtual_if, "\xfb");
+	assert_int_equal(e.vector, 13);
+	assert_int_equal(e.rip, G_CODE);
+	/* CR4.VME: PUSHF shows VIF as IF, and IOPL 3; IRET sets it. */
+	guest.arg = 1 | VIF;
+	e = RUN(G_VM86, 3, with_virtual_if, "\x9c");
+	assert_int_equal(e.vector, G_RAN);
+	assert_int_equal(g_get(&guest, G_STACK - 0x82, 2), 0x3202);
+	guest.arg = 1;
+	e = RUN(G_VM86, 3, with_virtual_if, "\xcf");
+	assert_int_equal(e.vector, G_JUMPED);
+	assert_int_equal(e.flags & (VIF | 0x200), VIF);
+	guest.arg = 1 | VIP;
+	e = RUN(G_VM86, 3, with_virtual_if, "\xcf");
+	assert_int_equal(e.vector, 13);
+	assert_int_equal(e.rip, G_CODE);
+	/* With IOPL 3 they are real, and the VIF is left alone. */
+	guest.arg = 1 | IOPL3 | VIF;
+	e = RUN(G_VM86, 3, with_virtual_if, "\xfb\xfa");
+	assert_int_equal(e.flags & (VIF | 0x200), VIF);
+}
+
 static void a_single_step_is_told_in_dr6(void **state)
 {
 	struct g_end e;
@@ -411,7 +461,7 @@ static void a_port_breakpoint_traps_behind_the_access(void **state)
 	struct g_end e;
 
 	(void)state;
-	guest.arg = 8; /* CR4.DE */
+	guest.arg = 8;					     /* CR4.DE */
 	e = RUN(G_LONG, 3, with_port_watch, "\xe6\x80\x90"); /* out 80h, al */
 	assert_int_equal(e.vector, 1);
 	assert_int_equal(e.rip, G_CODE + 2);
@@ -440,6 +490,79 @@ static void a_task_gate_pushes_the_error_code_on_the_new_stack(void **state)
 	assert_int_equal(g_get(&guest, G_GDT + S_TSS2 + 5, 1) & 2, 2);
 	assert_int_equal(e.s.gpr[X86_RCX], 0x11110001);
 	assert_int_equal(e.s.cr0 & X86_CR0_TS, X86_CR0_TS);
+}
+
+/* A 16-bit TSS with its own way of writing stacks, and a 16-bit gate. */
+static void with_tss16(struct guest *g, struct x86_vcpu *s)
+{
+	memset(g_at(g, G_TSS), 0, 0x80);
+	g_put(g, G_TSS + 2, G_STACK0, 2);
+	g_put(g, G_TSS + 4, S_DATA, 2);
+	x86_seg_set(&s->seg[X86_TR], S_TSS, G_TSS, 0x2b, 0x83);
+	g_put(g, gate_at(g, 0x40), g_gate(S_CODE, G_HLTS + 16 * 0x40, 6, 3), 8);
+}
+
+static void a_16_bit_gate_and_tss_push_words(void **state)
+{
+	static const uint16_t frame[] = {G_CODE + 2, S_UCODE | 3, 2, G_STACK - 0x80, S_UDATA | 3};
+	struct g_end e = RUN(G_PROT, 3, with_tss16, "\xcd\x40");
+
+	(void)state;
+	assert_int_equal(e.vector, 0x40);
+	assert_int_equal(e.s.gpr[X86_RSP], G_STACK0 - 10);
+	for (unsigned n = 0; n < ARRAY_LEN(frame); n++)
+		assert_int_equal(g_get(&guest, G_STACK0 - 10 + 2 * n, 2), frame[n]);
+}
+
+/* From a 32-bit task to a 16-bit one. */
+static void with_task16(struct guest *g, struct x86_vcpu *s)
+{
+	with_task(g, s);
+	memset(g_at(g, G_TSS2), 0, 0x68);
+	g_gdt_put(g, S_TSS2, g_desc(G_TSS2, 0x2b, 0x81 | A_DPL(3)));
+	g_put(g, G_TSS2 + 14, G_STOP, 2);
+	g_put(g, G_TSS2 + 16, 2, 2);
+	g_put(g, G_TSS2 + 20, 0x2222, 2);   /* CX */
+	g_put(g, G_TSS2 + 26, G_STACK1, 2); /* SP */
+	g_put(g, G_TSS2 + 34, S_DATA, 2);   /* ES */
+	g_put(g, G_TSS2 + 36, S_CODE, 2);   /* CS */
+	g_put(g, G_TSS2 + 38, S_DATA, 2);   /* SS */
+	g_put(g, G_TSS2 + 40, S_RODATA, 2); /* DS */
+}
+
+static void a_16_bit_task_can_be_switched_to(void **state)
+{
+	struct g_end e = RUN(G_PROT, 3, with_task16, "\xcd\x40");
+
+	(void)state;
+	assert_int_equal(e.vector, G_JUMPED);
+	assert_int_equal((uint16_t)e.s.gpr[X86_RCX], 0x2222);
+	assert_int_equal((uint16_t)e.s.gpr[X86_RSP], G_STACK1);
+	assert_int_equal(e.s.seg[X86_DS].sel, S_RODATA);
+	assert_int_equal(e.s.seg[X86_FS].sel, 0);
+	assert_int_equal(e.s.seg[X86_TR].attr & 15, 3);
+	assert_int_equal(g_get(&guest, G_TSS2, 2), S_TSS);
+	assert_int_equal(g_get(&guest, G_TSS + 32, 4), G_CODE + 2);
+}
+
+/* #DF by a task gate, as 32-bit Linux has it: its error code lies on the new task's stack. */
+static void with_df_task(struct guest *g, struct x86_vcpu *s)
+{
+	with_npgate2(g, s);
+	g_put(g, gate_at(g, 8), g_gate(S_TSS2, 0, 5, 0), 8);
+	s->seg[X86_TR].limit = 0x67;
+}
+
+static void a_double_fault_can_have_its_own_task(void **state)
+{
+	struct g_end e = RUN(G_PROT, 3, with_df_task, "\x0f\x0b");
+
+	(void)state;
+	assert_int_equal(e.vector, G_JUMPED);
+	assert_int_equal(e.s.seg[X86_TR].sel, S_TSS2);
+	assert_int_equal(e.s.gpr[X86_RSP], G_STACK1 - 4);
+	assert_int_equal(g_get(&guest, G_STACK1 - 4, 4), 0);
+	assert_int_equal(g_get(&guest, G_TSS + 32, 4), G_CODE);
 }
 
 static void with_nested(struct guest *g, struct x86_vcpu *s)
@@ -474,12 +597,16 @@ int main(void)
 		cmocka_unit_test(protected_mode_pushes_what_privilege_needs),
 		cmocka_unit_test(an_8086_program_leaves_its_segments_on_the_stack),
 		cmocka_unit_test(flags_of_the_handler),
+		cmocka_unit_test(interrupts_can_be_virtual),
 		cmocka_unit_test(a_single_step_is_told_in_dr6),
 		cmocka_unit_test(a_trap_waits_for_the_instruction_behind_mov_ss),
 		cmocka_unit_test(an_instruction_breakpoint_is_a_fault_that_rf_skips),
 		cmocka_unit_test(a_data_breakpoint_is_a_trap),
 		cmocka_unit_test(a_port_breakpoint_traps_behind_the_access),
 		cmocka_unit_test(a_task_gate_pushes_the_error_code_on_the_new_stack),
+		cmocka_unit_test(a_16_bit_gate_and_tss_push_words),
+		cmocka_unit_test(a_16_bit_task_can_be_switched_to),
+		cmocka_unit_test(a_double_fault_can_have_its_own_task),
 		cmocka_unit_test(iret_with_nt_goes_back_to_the_task),
 	};
 	int rc;

@@ -248,6 +248,7 @@ static void iretq_keeps_the_bases_of_null_segments(void **state)
 	(void)state;
 	assert_int_equal(e.vector, G_JUMPED);
 	assert_int_equal(e.s.seg[X86_FS].base, UINT64_C(0x7fff12345000));
+	assert_int_equal(e.s.seg[X86_FS].sel, 0);
 }
 
 /* A 32-bit gate with three parameters. */

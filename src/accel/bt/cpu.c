@@ -298,18 +298,33 @@ static void put_events(struct bt_cpu *c, const struct x86_vcpu *in)
 		c->queued.valid = c->queued.shutdown = true;
 }
 
-int bt_state_put(struct bt_cpu *c, const struct x86_vcpu *in, struct err *e)
+/* All that may be refused: after it, the state is in, or nothing has changed. */
+static int put_checked(struct bt_cpu *c, const struct x86_vcpu *in, struct err *e)
 {
+	const struct bt_msrs msr = c->msr;
+	const uint64_t cr4 = c->cr4;
 	int rc = check_control(c, in, e);
 
+	if (rc)
+		return rc;
+	c->cr4 = in->cr4; /* says which addresses are canonical */
+	rc = bt_msr_put(c, in, e);
 	if (!rc)
 		rc = ext_from_xsave(c, in, e);
+	if (rc) {
+		c->msr = msr;
+		c->cr4 = cr4;
+	}
+	return rc;
+}
+
+int bt_state_put(struct bt_cpu *c, const struct x86_vcpu *in, struct err *e)
+{
+	int rc = put_checked(c, in, e);
+
 	if (rc)
 		return rc;
 	put_registers(c, in);
-	rc = bt_msr_put(c, in, e);
-	if (rc)
-		return rc;
 	put_events(c, in);
 	if (c->lapic)
 		lapic_put(c->lapic, in);

@@ -38,9 +38,10 @@
 #define L7_EBX_OWN                                                                         \
 	(B(0) /* FSGSBASE */ | B(1) /* TSC_ADJUST */ | B(3) /* BMI1 */ | B(7) /* SMEP */ | \
 	 B(8) /* BMI2 */ | B(9) /* ERMS */ | B(10) /* INVPCID */ | B(18) /* RDSEED */ |    \
-	 B(19) /* ADX */ | B(23) /* CLFLUSHOPT */ | B(24) /* CLWB */)
-/* FDP on exceptions only; no FCS and FDS; SHA. */
-#define L7_EBX_HOST    (B(6) | B(13) | B(29))
+	 B(13) /* x87 keeps no selectors */ | B(19) /* ADX */ | B(23) /* CLFLUSHOPT */ |   \
+	 B(24) /* CLWB */)
+/* FDP on exceptions only; SHA. */
+#define L7_EBX_HOST    (B(6) | B(29))
 #define L7_EBX_AVX     B(5) /* AVX2 */
 #define L7_EBX_AVX512  (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
 #define L7_ECX_OWN     (B(22) /* RDPID */ | B(27) /* MOVDIRI */ | B(28) /* MOVDIR64B */)
@@ -75,7 +76,7 @@ static struct x86_cpuid native(uint32_t leaf, uint32_t subleaf)
 {
 	struct x86_cpuid c = {.leaf = leaf, .subleaf = subleaf};
 
-	if (__get_cpuid_max(leaf & 0x80000000u, NULL) >= leaf)
+	if ((uint32_t)__get_cpuid_max(leaf & 0x80000000u, NULL) >= leaf)
 		__cpuid_count(leaf, subleaf, c.eax, c.ebx, c.ecx, c.edx);
 	return c;
 }

@@ -25,6 +25,7 @@
 #include "accel/bt/event.h"
 #include "accel/bt/flags.h"
 #include "accel/bt/mmu.h"
+#include "accel/bt/msr.h"
 #include "accel/bt/run.h"
 #include "arch/x86/lapic.h"
 #include "base/sys.h"
@@ -325,6 +326,7 @@ static void resumed(struct bt_cpu *c)
 	c->v->resumed = false;
 	if (c->timer_armed)
 		bt_timer_set(c, true, c->timer_when);
+	bt_pvclock_update(c); /* a state may have been loaded */
 	atomic_fetch_or(&c->attention, BT_ATTN_IRQ | BT_ATTN_FLUSH);
 }
 

@@ -105,13 +105,23 @@ void exec_cmpxchg(struct bt_cpu *c, const struct insn *i)
 
 __extension__ typedef unsigned __int128 uint128;
 
-/* Aligned, as CMPXCHG16B demands.  Gives what was there. */
-__attribute__((target("cx16"))) static uint128 host_cas16(void *p, uint128 old, uint128 v)
+/*
+ * Aligned, as CMPXCHG16B demands.  Gives what was there.  Compilers' own way is a call of a library
+ * unless all is built for CPUs that have it.
+ */
+static uint128 host_cas16(void *p, uint128 old, uint128 v)
 {
-	return __sync_val_compare_and_swap((uint128 *)p, old, v);
+	uint64_t low = (uint64_t)old, high = (uint64_t)(old >> 64);
+
+	__asm__ volatile("lock cmpxchg16b %2"
+			 : "+a"(low), "+d"(high), "+m"(*(uint128 *)p)
+			 : "b"((uint64_t)v), "c"((uint64_t)(v >> 64))
+			 : "cc", "memory");
+	return (uint128)high << 64 | low;
 }
 
-static uint128 cas_pair(void *p, unsigned n, uint128 old, uint128 v)
+__attribute__((no_sanitize("alignment"))) static uint128 cas_pair(void *p, unsigned n, uint128 old,
+								  uint128 v)
 {
 	if (n == 16)
 		return host_cas16(p, old, v);

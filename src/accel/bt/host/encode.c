@@ -9,8 +9,8 @@
  *	themselves;
  *	loads flags and MXCSR where the row looks at them;
  *	executes the instruction, its prefixes made anew, its memory operand as [RSI];
- *	stores MXCSR, registers and flags, and leaves the unit as the ABI wants it but for MXCSR,
- *	which stays the guest's.
+ *	stores MXCSR, registers and flags, and leaves the unit as the ABI wants it but for MXCSR
+ *	and x87, which stay the guest's.
  *
  * Legacy SSE code moves 16 bytes of a register: such instructions keep the rest.  VEX and EVEX code
  * loads as much as the instruction reads and stores whole registers: what it clears is cleared by
@@ -478,10 +478,6 @@ static void put_after(struct enc *e, unsigned flags)
 	if (e->mmx) { /* emms */
 		put(e, 0x0f);
 		put(e, 0x77);
-	}
-	if (e->x87) { /* fninit */
-		put(e, 0xdb);
-		put(e, 0xe3);
 	}
 	put(e, 0xc3);
 }
