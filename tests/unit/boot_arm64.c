@@ -272,8 +272,10 @@ static void kernels_of_the_other_architecture_are_named_on_both_machines(void **
 	b = build_bz(&(struct build_bz){.inside = image, .pref = 0x1000000, .init_size = 0x300000});
 	refused(&b, "is an x86 Linux kernel (bzImage); this machine is arm64");
 	assert_true(boot_image_open(build_file("kernel", b.p, b.n), BOOT_ARM64, &img, &e) < 0);
-	assert_string_equal(e.hint, "KVM runs guests of the host's own architecture only: start it "
-				    "on a host of the guest's");
+	assert_string_equal(e.hint,
+			    "KVM runs guests of the host's own architecture only, and the software "
+			    "CPU x86-64 guests on x86-64 hosts only: start it on a host of the "
+			    "guest's");
 	blob_free(&b);
 	b = build_elf(&(struct build_elf){.n_segs = 1, .seg = {{0x100000, 0x100000, 64, 64, 0}}});
 	refused(&b, "is an ELF program for x86-64; this machine is arm64");
