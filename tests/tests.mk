@@ -12,7 +12,7 @@ UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_X86),$(UNIT
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/unit/%)
 
 # Instructions out of the table.
-$(O)/tests/unit/bt_hostile: $(O)/tests/insn/gen.o
+$(O)/tests/unit/bt_hostile $(O)/tests/unit/bt_kvm: $(O)/tests/insn/gen.o
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(TEST_LDLIBS)
