@@ -180,6 +180,25 @@ static void a_step_stops_after_each_instruction(void **state)
 	}
 }
 
+static void what_is_set_stays_set_when_the_registers_are(void **state)
+{
+	const struct vcpu_debug step = {.step = true};
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (unsigned k = 0; k < d_envs; k++) {
+		D_START(k, "\x90\x90\x90", NULL);
+		d_set(&step);
+		(void)d_stops(DEBUG_STEPPED, 1);
+		(void)d_stops(DEBUG_STEPPED, 2);
+		g_check(vm_reset(guest.vm, &e), &e);
+		(void)d_stops(DEBUG_STEPPED, 1);
+		(void)d_stops(DEBUG_STEPPED, 2);
+		d_set_nothing();
+		d_ends(G_RAN);
+	}
+}
+
 static void a_breakpoint_stops_before_its_instruction_each_time(void **state)
 {
 	const struct vcpu_debug d = {
@@ -323,6 +342,7 @@ static void points_that_this_host_cannot_have_are_refused_in_words(void **state)
 
 #define D_COMMON                                                                               \
 	cmocka_unit_test(a_step_stops_after_each_instruction),                                 \
+		cmocka_unit_test(what_is_set_stays_set_when_the_registers_are),                \
 		cmocka_unit_test(a_breakpoint_stops_before_its_instruction_each_time),         \
 		cmocka_unit_test(a_watchpoint_stops_behind_a_write_and_not_behind_a_read),     \
 		cmocka_unit_test(an_access_watchpoint_stops_behind_a_read_too),                \
