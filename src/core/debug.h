@@ -47,8 +47,8 @@ struct vcpu_debug {
 	bool step;
 	bool software;
 	/*
-	 * The software breakpoint that the vCPU stopped at is the guest's: it takes the exception
-	 * when it goes on.  Once, with software only.
+	 * The software breakpoint that the vCPU has stopped at is the guest's: it takes the
+	 * exception when it goes on.  Means something in the first vcpu_debug_set after the stop.
 	 */
 	bool pass;
 	unsigned n;

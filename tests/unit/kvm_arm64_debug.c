@@ -152,6 +152,23 @@ static void a_step_stops_after_each_instruction_a_device_access_too(void **state
 	rig_exit(&r);
 }
 
+static void what_is_set_stays_set_over_a_reset(void **state)
+{
+	const struct vcpu_debug d = {.step = true, .n = 1, .point = {{AT(2), 4, DEBUG_EXEC}}};
+	struct err e = ERR_INIT;
+	struct rig r;
+
+	(void)state;
+	START(&r, rounds, &d);
+	for (unsigned round = 0; round < 2; round++) {
+		(void)go(&r, DEBUG_STEPPED, AT(1));
+		(void)go(&r, DEBUG_STEPPED, AT(2));
+		(void)go(&r, DEBUG_POINT, AT(2));
+		rig_check(vm_reset(r.vm, &e), &e);
+	}
+	rig_exit(&r);
+}
+
 static void a_breakpoint_stops_before_its_instruction_each_time(void **state)
 {
 	const struct vcpu_debug d = {.n = 2,
@@ -303,6 +320,7 @@ static void what_there_is_is_told_and_more_is_refused_in_words(void **state)
 
 static struct CMUnitTest tests[] = {
 	cmocka_unit_test(a_step_stops_after_each_instruction_a_device_access_too),
+	cmocka_unit_test(what_is_set_stays_set_over_a_reset),
 	cmocka_unit_test(a_breakpoint_stops_before_its_instruction_each_time),
 	cmocka_unit_test(a_watchpoint_stops_before_what_it_watches_for),
 	cmocka_unit_test(of_two_watchpoints_the_right_one_is_named),

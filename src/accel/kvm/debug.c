@@ -33,9 +33,8 @@ void kvm_debug_fact(struct accel_report *r, int node)
 	accel_fact(r, "guest-debug", "%s", text);
 }
 
-int kvm_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e)
+static int set(struct kvm_vcpu *kv, const struct vcpu_debug *d, bool pass, struct err *e)
 {
-	struct kvm_vcpu *kv = v->accel;
 	struct kvm_guest_debug g;
 	int rc = 0;
 
@@ -50,15 +49,27 @@ int kvm_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e)
 		g.control |= KVM_GUESTDBG_ENABLE;
 	for (unsigned i = 0; i < d->n; i++)
 		kvm_arch_debug_point(&g, &d->point[i]);
-	if (d->pass && v->debug_stop.why == DEBUG_SOFTWARE)
+	if (pass)
 		rc = kvm_arch_debug_pass(kv, &g, e);
 	kvm_arch_debug_control(kv, &g);
 	if (!rc)
 		rc = KVM_CALL(kv->fd, KVM_SET_GUEST_DEBUG, &g, e);
-	if (rc < 0)
-		return rc;
-	kv->debug = *d;
-	return 0;
+	return rc < 0 ? rc : 0;
+}
+
+int kvm_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e)
+{
+	struct kvm_vcpu *kv = v->accel;
+	int rc = set(kv, d, d->pass && v->debug_stop.why == DEBUG_SOFTWARE, e);
+
+	if (!rc)
+		kv->debug = *d;
+	return rc;
+}
+
+int kvm_debug_again(struct kvm_vcpu *kv, struct err *e)
+{
+	return kv->debug.step ? set(kv, &kv->debug, false, e) : 0;
 }
 
 int kvm_debug_stopped(struct vcpu *v, const struct debug_stop *s)

@@ -223,6 +223,8 @@ int kvm_broken(struct vcpu *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 void kvm_debug_limits(struct vm *vm, struct debug_limits *l);
 int kvm_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e);
+/* After registers were set: KVM on x86 forgets a step when that moves the program counter. */
+int kvm_debug_again(struct kvm_vcpu *kv, struct err *e) MUST_CHECK;
 /* What `lodge info` says about it. */
 void kvm_debug_fact(struct accel_report *r, int node);
 /* Notes why @v stopped; returns VCPU_DEBUG. */
