@@ -33,7 +33,7 @@ _lodge_run() {
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
 	--accel)
-		COMPREPLY=($(compgen -W "auto kvm script" -- "$cur"))
+		COMPREPLY=($(compgen -W "auto kvm bt script" -- "$cur"))
 		return ;;
 	--machine)
 		return ;;

@@ -3,6 +3,7 @@
 
 # Unit tests: a program of cmocka tests for each tests/unit/NAME.c, linked with the whole library.
 # Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.
+# The software CPU (bt_*.c) is on x86 hosts only.
 UNIT_KVM_ARM64 := $(wildcard tests/unit/kvm_arm64_*.c)
 UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c))
 UNIT_X86 := $(UNIT_KVM_X86) $(wildcard tests/unit/bt_*.c)
@@ -48,10 +49,19 @@ $(O)/tests/insn/diff: $(INSN_DIFF_OBJS) $(LIB)
 	@echo "  LINK  $@"
 	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(INSN_DIFF_OBJS) $(LIB) $(LDLIBS)
 
+# The comparison of the decoder with Zydis, where that library is.
+INSN_ZYDIS := $(if $(INSN_SRCS),$(O)/tests/insn/zydis)
+HAVE_ZYDIS := $(if $(CROSS),,$(wildcard /usr/include/Zydis/Zydis.h))
+
+$(O)/tests/insn/zydis.o: CPPFLAGS += $(if $(HAVE_ZYDIS),-DHAVE_ZYDIS)
+$(O)/tests/insn/zydis: $(O)/tests/insn/zydis.o $(LIB)
+	@echo "  LINK  $@"
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(if $(HAVE_ZYDIS),-lZydis) $(TEST_LDLIBS)
+
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
-# bt_*.c are of the software CPU: x86 hosts only.
-FUZZ_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),tests/fuzz/bt_%),\
+# Those of the software CPU (bt_*.c) are on x86 hosts only.
+FUZZ_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),tests/fuzz/bt_%.c),\
 	$(wildcard tests/fuzz/*.c)))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(O)/tests/fuzz/%)
 FUZZ_MAIN := $(if $(filter fuzz,$(BUILD)),,$(O)/tests/fuzz/main/replay.o)
@@ -71,7 +81,8 @@ FUZZ_DIR := build/$(HOST_ARCH)-fuzz-clang
 OTHER_ARCH := $(if $(filter x86,$(HOST_ARCH)),arm64,x86)
 
 .PHONY: unit unit-build fuzz-build check check-all check-build check-all-build fuzz fuzz-smoke
-unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) $(if $(CROSS),$(O)/run)
+unit-build: $(UNIT_BINS) $(DEVICE_SCRIPTS) $(GOLDEN_BINS) $(BOOT_PLACE) $(INSN_DIFF) \
+	$(INSN_ZYDIS) $(if $(CROSS),$(O)/run)
 	@: # says nothing when all is there
 fuzz-build: $(FUZZ_BINS)
 	@:
@@ -98,7 +109,7 @@ check-all-build: check-build
 	$(SUBMAKE) ARCH=$(OTHER_ARCH) BUILD=release all unit-build
 	$(SUBMAKE) BUILD=fuzz fuzz-build
 
-## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test bed
+## check-all     check, clang, tsan, the other architecture, fuzz smoke, nested test beds
 check-all:
 	@tools/install-deps ci
 	$(SUBMAKE) check-all-build
@@ -122,5 +133,5 @@ golden: $(O)/lodge
 	$(Q)LODGE=$(O)/lodge tests/golden/run --write
 
 .SECONDARY:
--include $(O)/tests/device/scripts.d
+-include $(O)/tests/device/scripts.d $(BOOT_PLACE:%=%.d)
 -include $(patsubst %.c,$(O)/%.d,$(UNIT_SRCS) $(GOLDEN_SRCS) $(FUZZ_SRCS) $(INSN_SRCS))

@@ -23,7 +23,7 @@ enum boot_format {
 	BOOT_FORMAT_ELF64,     /* vmlinux; x86-64: with or without a PVH note */
 	BOOT_FORMAT_ELF32,     /* i386 ELF with a PVH note */
 	BOOT_FORMAT_MULTIBOOT, /* multiboot 1, ELF or with address fields */
-	BOOT_FORMAT_RAW,       /* flat real-mode binary; only by boot_image_open_raw */
+	BOOT_FORMAT_RAW,       /* flat binary; only by boot_image_open_raw */
 	BOOT_FORMAT_IMAGE,     /* Linux arm64 Image (Documentation/arch/arm64/booting.rst) */
 	BOOT_FORMAT_ZBOOT,     /* an Image in an EFI program that unpacks it */
 };

@@ -228,6 +228,8 @@ static void open_primecell(struct fdt_writer *w, const char *name, const char *c
 	fdt_put_strings(w, "compatible", compatible, n);
 	put_reg(w, c->base, ARM64_CHIP_LEN);
 	put_spi(w, c->spi, false);
+	if (c->periph_id)
+		fdt_put_u32(w, "arm,primecell-periphid", c->periph_id);
 }
 
 static void put_clocks(struct fdt_writer *w, const char *names, size_t n)

@@ -22,8 +22,9 @@
 #define ET_EXEC	  2
 #define ET_DYN	  3
 
-#define FOREIGN_HINT \
-	"KVM runs guests of the host's own architecture only: start it on a host of the guest's"
+#define FOREIGN_HINT                                                                        \
+	"KVM runs guests of the host's own architecture only, and the software CPU x86-64 " \
+	"guests on x86-64 hosts only: start it on a host of the guest's"
 
 #define RAW_MAX MIB(1) /* real mode reaches no higher */
 
@@ -229,23 +230,26 @@ int boot_image_open(const char *path, enum boot_arch arch, struct boot_image **o
 	return r;
 }
 
-int boot_image_open_raw(const char *path, gpa_t addr, struct boot_image **out, struct err *e)
+int boot_image_open_raw(const char *path, enum boot_arch arch, gpa_t addr, struct boot_image **out,
+			struct err *e)
 {
 	char size[32];
 	int r;
 
 	*out = NULL;
-	if (addr >= RAW_MAX)
+	if (arch == BOOT_X86 && addr >= RAW_MAX)
 		return err_set(e, -EINVAL,
 			       "%s: cannot start at %#llx: real mode reaches addresses below 1 MiB",
 			       path, (unsigned long long)addr);
 	r = open_image(path, out, e);
 	if (r)
 		return r;
+	(*out)->arch = arch;
 	(*out)->format = BOOT_FORMAT_RAW;
 	(*out)->raw_addr = addr;
 	(*out)->mem_end = addr + (*out)->file.size;
-	snprintf((*out)->what, sizeof((*out)->what), "flat real-mode binary (%s at %#llx)",
+	snprintf((*out)->what, sizeof((*out)->what), "flat %s binary (%s at %#llx)",
+		 arch == BOOT_X86 ? "real-mode" : "arm64",
 		 str_size((*out)->file.size, size, sizeof(size)), (unsigned long long)addr);
 	return 0;
 }

@@ -15,15 +15,16 @@ int boot_image_open(const char *path, enum boot_arch arch, struct boot_image **o
 		    struct err *e) MUST_CHECK;
 
 /*
- * x86: opens a flat real-mode binary that is to be loaded and entered at @addr (below 1 MiB).  No
- * content is refused, except none.
+ * Opens a flat binary that is to be loaded and entered at @addr: in real mode on x86 (below 1 MiB),
+ * at EL1 with the MMU off on arm64.  No content is refused, except none.
  */
-int boot_image_open_raw(const char *path, gpa_t addr, struct boot_image **out,
+int boot_image_open_raw(const char *path, enum boot_arch arch, gpa_t addr, struct boot_image **out,
 			struct err *e) MUST_CHECK;
 
 /* NULL does nothing. */
 void boot_image_close(struct boot_image *img);
 
-#define BOOT_RAW_ADDR 0x7c00u /* where a BIOS puts a boot sector */
+#define BOOT_RAW_ADDR	    0x7c00u  /* where a BIOS puts a boot sector */
+#define BOOT_ARM64_RAW_ADDR 0x80000u /* from the start of RAM: where Image files used to be put */
 
 #endif

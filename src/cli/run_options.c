@@ -232,13 +232,13 @@ static int set_raw(void *target, const char *value, struct err *e)
 	if (!file)
 		return -ENOMEM;
 	rc->m.raw = file;
-	rc->m.raw_addr = BOOT_RAW_ADDR;
+	rc->m.raw_addr = MACHINE_RAW_ADDR;
 	/* The last @ begins an address if a number follows; otherwise it is part of the name. */
 	char *at = strrchr(file, '@');
 	if (!at || !isdigit((unsigned char)at[1]))
 		return 0;
 	*at = 0;
-	return str_parse_u64(at + 1, 0, MIB(1) - 1, &rc->m.raw_addr, e);
+	return str_parse_u64(at + 1, 0, MACHINE_RAW_ADDR - 1, &rc->m.raw_addr, e);
 }
 
 static int set_initrd(void *target, const char *value, struct err *e)
@@ -343,11 +343,13 @@ static const struct opt opts[] = {
 	{"kaslr", 0, NULL, "off", 0, BOOT, "Places a relocatable kernel at random.", NULL,
 	 set_kaslr},
 	{"raw", 0, "FILE[@ADDR]", NULL, OPT_FILE, BOOT,
-	 "A flat binary instead of a kernel, loaded and entered in real mode at ADDR (0x7c00).",
+	 "A flat binary instead of a kernel, loaded and entered at ADDR: in real mode (0x7c00), on "
+	 "arm64 at EL1 (0x40080000).",
 	 NULL, set_raw},
 	{"accel", 0, "NAME[,key=value...]", "auto", OPT_KEYS, MACHINE,
-	 "What executes the guest: kvm, bt (a CPU in software), script (no guest code: see --script), or auto, which tries "
-	 "what this host can run, and says what it chose and why; \"lodge help accel\" lists keys.",
+	 "What executes the guest: kvm, bt (a CPU in software), script (no guest code: see "
+	 "--script), or auto, which tries what this host can run, and says what it chose and why; "
+	 "\"lodge help accel\" lists keys.",
 	 accel_words, set_accel},
 	{"machine", 0, "NAME", "auto", 0, MACHINE,
 	 "The machine type; \"lodge help machines\" lists them. auto: the one whose guests this "
@@ -430,8 +432,8 @@ static const struct opt opts[] = {
 };
 
 static const struct opt_conflict conflicts[] = {
-	{"kernel", "raw"}, {"raw", "initrd"}, {"raw", "append"},
-	{"raw", "kaslr"},  {"raw", "boot"},   {"verbose", "quiet"},
+	{"kernel", "raw"}, {"raw", "initrd"}, {"raw", "append"}, {"raw", "kaslr"},
+	{"raw", "boot"},   {"raw", "acpi"},   {"raw", "dtb"},	 {"verbose", "quiet"},
 };
 
 const struct opt_table run_options_table = {

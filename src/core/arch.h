@@ -42,6 +42,11 @@ struct arch {
 	/* What the vCPU is doing, in words: "halted with interrupts off", "in user mode". */
 	const char *(*doing)(const void *state);
 	enum arch_activity (*activity)(const void *state);
+	/*
+	 * NULL, or whether a vCPU of ARCH_KERNEL waits for an interrupt, which only the
+	 * instruction that it is at tells.  Side-effect free.
+	 */
+	bool (*waits)(const void *state, struct as *mem);
 	/* Walks the page tables: false if @va is not mapped. Side-effect free. */
 	bool (*translate)(const void *state, struct as *mem, uint64_t va, gpa_t *pa);
 };

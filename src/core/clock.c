@@ -32,7 +32,8 @@ uint64_t clock_now(struct clock *c)
 	do {
 		seq = atomic_load_explicit(&c->seq, memory_order_acquire);
 		now = atomic_load_explicit(&c->running, memory_order_relaxed) && !c->manual
-			      ? sys_now_ns() + atomic_load_explicit(&c->offset, memory_order_relaxed)
+			      ? sys_now_ns() +
+					atomic_load_explicit(&c->offset, memory_order_relaxed)
 			      : atomic_load_explicit(&c->stopped_at, memory_order_relaxed);
 		atomic_thread_fence(memory_order_acquire);
 	} while (UNLIKELY(seq & 1 || seq != atomic_load_explicit(&c->seq, memory_order_relaxed)));

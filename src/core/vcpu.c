@@ -170,6 +170,21 @@ static bool all_halted(struct vcpu *v)
 	return all;
 }
 
+static void stopped_for_debugger(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	bool attached;
+
+	pthread_mutex_lock(&vm->lock);
+	attached = vm->on_debug != NULL;
+	pthread_mutex_unlock(&vm->lock);
+	if (attached)
+		loop_post(vm->loop, &vm->debug_post);
+	else
+		vm_request(vm, VM_EVENT_BROKEN, (int)v->index,
+			   "cpu%u: stopped at a breakpoint and no debugger is attached", v->index);
+}
+
 /* What follows from the reason vcpu_run came back with. */
 static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
 {
@@ -189,13 +204,21 @@ static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
 		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index, "cpu%u: %s", v->index,
 			   v->broken.msg);
 		break;
-	case VCPU_DEBUG:
-		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index,
-			   "cpu%u: stopped at a breakpoint and no debugger is attached", v->index);
-		break;
+	case VCPU_DEBUG: stopped_for_debugger(v); break;
 	case VCPU_KICKED:
 	case VCPU_DONE: break;
 	}
+}
+
+/* Waits for the vCPU below, which was started before this one and reports whatever happens. */
+static void wait_turn(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+
+	pthread_mutex_lock(&vm->lock);
+	while (v->index > 0 && !vm->vcpus[v->index - 1].ready)
+		pthread_cond_wait(&vm->cond, &vm->lock);
+	pthread_mutex_unlock(&vm->lock);
 }
 
 static void set_thread_name(const struct vcpu *v)
@@ -234,6 +257,8 @@ static void *vcpu_thread(void *arg)
 	set_thread_name(v);
 	if (!wait_for_make(v))
 		return NULL;
+	if (vm->accel->in_order)
+		wait_turn(v);
 	if (CPU_COUNT(&v->affinity))
 		rc = -pthread_setaffinity_np(pthread_self(), sizeof(v->affinity), &v->affinity);
 	if (rc)
@@ -256,6 +281,7 @@ static void *vcpu_thread(void *arg)
 	for (;;) {
 		if (atomic_load(&v->requests) && !serve_requests(v))
 			break;
+		v->debug_stop.why = DEBUG_NOT_STOPPED;
 		handle_stop(v, vm->accel->vcpu_run(v));
 	}
 	vm->accel->vcpu_exit(v);

@@ -15,6 +15,7 @@
 #define MACHINE_DEVICES	 64
 #define MACHINE_NODES	 8
 #define MACHINE_CPUS_MAX 1024
+#define MACHINE_RAW_ADDR UINT64_MAX
 
 struct machine_config {
 	const char *name;
@@ -28,8 +29,8 @@ struct machine_config {
 	enum irqchip_mode irqchip;
 	bool hpet; /* x86 */
 	const char *kernel;
-	const char *raw; /* flat real-mode binary */
-	uint64_t raw_addr;
+	const char *raw;   /* flat binary */
+	uint64_t raw_addr; /* or MACHINE_RAW_ADDR: where this machine usually has them */
 	const char *initrd[MACHINE_INITRDS];
 	unsigned n_initrds;
 	const char *append;
@@ -41,7 +42,7 @@ struct machine_config {
 	const char *serial[MACHINE_SERIALS]; /* chardev specs; NULL: "none" */
 	const char *device[MACHINE_DEVICES]; /* "class,key=value,…" */
 	unsigned n_devices;
-	const char *cpu_pin; /* "0-3,5", or "0=2,1=3" */
+	const char *cpu_pin;   /* "0-3,5", or "0=2,1=3" */
 	const char *accel_arg; /* see struct vm_options */
 	const char *cpu_model; /* see struct vm_options */
 };

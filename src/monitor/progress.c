@@ -60,7 +60,12 @@ static void sample_here(struct vcpu *v, void *arg)
 	case ARCH_IDLE: s->idle++; break;
 	case ARCH_STUCK: s->stuck++; break;
 	case ARCH_USER: s->user++; break;
-	case ARCH_KERNEL: break;
+	case ARCH_KERNEL:
+		if (!a->waits || !a->waits(v->state, &v->vm->mem))
+			break;
+		s->idle++;
+		s->doing = "waiting for an interrupt";
+		break;
 	}
 	s->samples++;
 }

@@ -14,8 +14,9 @@
 		.n_redists = 1,                     \
 		.its = 0x08080000}
 #define BOARD_TIMER .timer = {.secure = 13, .nonsecure = 14, .virt = 11, .hyp = 10}
-#define BOARD_CHIPS \
-	.uart = {0x09000000, 1}, .rtc = {0x09010000, 2}, .gpio = {0x09030000, 7}, .power_pin = 3
+#define BOARD_CHIPS                                                              \
+	.uart = {0x09000000, 1, 0x00341011}, .rtc = {0x09010000, 2, 0x00041031}, \
+	.gpio = {0x09030000, 7, 0x00041061}, .power_pin = 3
 
 struct board {
 	const char *name, *what;
@@ -70,6 +71,7 @@ static const struct board boards[] = {
 	 {.hypervisor = "LODGE",
 	  .cpu = board_cpus,
 	  .n_cpus = 1,
+	  .clidr = 0xa200023,
 	  .memory = board_memory,
 	  .n_memory = 1,
 	  BOARD_GICV3,
@@ -77,9 +79,10 @@ static const struct board boards[] = {
 	  .pmu_ppi = 7,
 	  BOARD_CHIPS}},
 	{"arm64-v2",
-	 "four CPUs as two cores of two threads, GICv2, devices",
+	 "four CPUs as two cores of two threads, three levels of caches, GICv2, devices",
 	 {.cpu = board_cpus,
 	  .n_cpus = 4,
+	  .clidr = 0x123,
 	  .sockets = 1,
 	  .cores = 2,
 	  .threads = 2,

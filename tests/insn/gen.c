@@ -198,7 +198,7 @@ static void vex(struct maker *k)
 	unsigned map = k->row->map - MAP_V0F + 1;
 	unsigned rxb = uses(k->row, AT_KREG, AT_KRM, AT_KVVVV) ? 7 : (unsigned)rng_below(k->r, 8);
 	unsigned v = uses(k->row, AT_KVVVV, AT_KVVVV, AT_KVVVV) ? 8 | (unsigned)rng_below(k->r, 8)
-								 : pick_vvvv(k, used, 4);
+								: pick_vvvv(k, used, 4);
 	unsigned w = pick_w(k), l = pick_l(k, false);
 
 	if (k->mode != 8) { /* else it is LES or LDS */
@@ -219,7 +219,8 @@ static void vex(struct maker *k)
 static unsigned evex(struct maker *k)
 {
 	const struct insn_row *row = k->row;
-	bool used = uses(row, AT_VVVV, AT_VVVVV, AT_KVVVV), vsib = uses(row, AT_VSIB, AT_VSIB, AT_VSIB);
+	bool used = uses(row, AT_VVVV, AT_VVVVV, AT_KVVVV),
+	     vsib = uses(row, AT_VSIB, AT_VSIB, AT_VSIB);
 	unsigned map = row->map - MAP_E0F + 1, v = pick_vvvv(k, used, 5), p2 = 0;
 	unsigned rxbr = (unsigned)rng_below(k->r, 16);
 
@@ -298,8 +299,20 @@ static void make_bytes(struct maker *k)
 	}
 }
 
-static const uint64_t corners[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-				   0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000,
+static const uint64_t corners[] = {0,
+				   1,
+				   2,
+				   0x7f,
+				   0x80,
+				   0xff,
+				   0x7fff,
+				   0x8000,
+				   0xffff,
+				   0x7fffffff,
+				   0x80000000,
+				   0xffffffff,
+				   0x7fffffffffffffff,
+				   0x8000000000000000,
 				   0xffffffffffffffff};
 
 static uint64_t value(struct rng *r)
@@ -318,11 +331,19 @@ static uint64_t value(struct rng *r)
 /* Floating-point numbers of all kinds, so that their rules are met. */
 static void vector(struct rng *r, uint8_t *z)
 {
-	static const uint32_t f32[] = {0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
-				       0x7fc00000, 0x7f800001, 1, 0x007fffff, 0x7f7fffff, 0x4f000000};
-	static const uint64_t f64[] = {0, 0x8000000000000000, 0x3ff0000000000000, 0x7ff0000000000000,
-				       0x7ff8000000000000, 0x7ff0000000000001, 1, 0x7fefffffffffffff,
-				       0x43e0000000000000, 0xc1e0000000000000};
+	static const uint32_t f32[] = {0,	   0x80000000, 0x3f800000, 0xbf800000,
+				       0x7f800000, 0xff800000, 0x7fc00000, 0x7f800001,
+				       1,	   0x007fffff, 0x7f7fffff, 0x4f000000};
+	static const uint64_t f64[] = {0,
+				       0x8000000000000000,
+				       0x3ff0000000000000,
+				       0x7ff0000000000000,
+				       0x7ff8000000000000,
+				       0x7ff0000000000001,
+				       1,
+				       0x7fefffffffffffff,
+				       0x43e0000000000000,
+				       0xc1e0000000000000};
 	unsigned kind = (unsigned)rng_below(r, 4);
 
 	for (unsigned n = 0; n < 64; n += 8) {
@@ -340,7 +361,8 @@ static void vector(struct rng *r, uint8_t *z)
 
 static void x87(struct rng *r, struct world *w)
 {
-	static const uint16_t exponents[] = {0x3fff, 0x4000, 0xbfff, 0, 0x7fff, 0x8000, 0x403e, 0x3f81};
+	static const uint16_t exponents[] = {0x3fff, 0x4000, 0xbfff, 0,
+					     0x7fff, 0x8000, 0x403e, 0x3f81};
 
 	for (unsigned n = 0; n < 8; n++) {
 		uint64_t m = rng_next(r) | (rng_below(r, 8) ? UINT64_C(1) << 63 : 0);
@@ -353,7 +375,8 @@ static void x87(struct rng *r, struct world *w)
 	}
 	w->fcw = 0x37f;
 	if (!rng_below(r, 2)) /* precision and rounding */
-		w->fcw = (uint16_t)(0x7f | (rng_next(r) & 0xc00) | (rng_below(r, 3) ? 0x300 : 0x200));
+		w->fcw = (uint16_t)(0x7f | (rng_next(r) & 0xc00) |
+				    (rng_below(r, 3) ? 0x300 : 0x200));
 	w->fsw = (uint16_t)(rng_next(r) & 0x7d00);
 	w->ftw = rng_below(r, 3) ? 0xff : (uint8_t)rng_next(r);
 }
@@ -410,13 +433,12 @@ static unsigned mem_size(const struct insn *i)
 
 static void place_vsib(struct maker *k, struct world *w, const struct insn *i)
 {
-	for (unsigned n = 0; n < 64; n += 4) {
-		int32_t x = (int32_t)rng_below(k->r, 64);
+	bool quads = k->row->op & 1; /* indexes of 64 bits */
 
-		memcpy(w->zmm[i->index] + n, &x, 4);
-		if (chance(k, 50)) { /* for indexes of 64 bits */
-			memset(w->zmm[i->index] + (n | 4), 0, 4);
-		}
+	for (unsigned n = 0; n < 64; n += quads ? 8 : 4) {
+		int64_t x = (int64_t)rng_below(k->r, chance(k, 1) ? UINT64_MAX : 64);
+
+		memcpy(w->zmm[i->index] + n, &x, quads ? 8 : 4);
 	}
 	w->gpr[i->base] = WORLD_DATA + 1024 + rng_below(k->r, 64) - (uint64_t)i->disp;
 }
@@ -464,7 +486,7 @@ static void place_implied(struct maker *k, struct world *w)
 	const struct insn_row *row = k->row;
 
 	if (uses(row, AT_SI, AT_DI, AT_SI) || is_named(row, "maskmovq") ||
-	    is_named(row, "maskmovdqu")) {
+	    is_named(row, "maskmovdqu") || is_named(row, "vmaskmovdqu")) {
 		w->gpr[X86_RSI] = target(k, 16);
 		w->gpr[X86_RDI] = target(k, 16);
 		w->gpr[X86_RCX] = rng_below(k->r, 24);
@@ -502,6 +524,7 @@ bool gen_trial(struct rng *r, const struct machine *m, unsigned row, struct tria
 	t->len = i->len;
 	t->row = (uint16_t)row;
 	t->repeats = (k.row->attr & (A_REP | A_REPZ)) && (i->prefixes & (INSN_REP | INSN_REPNE));
+	t->repeats |= uses(k.row, AT_VSIB, AT_VSIB, AT_VSIB); /* a trap may come in between */
 	make_state(&k, &t->before);
 	t->before.rip = WORLD_CODE + 0x100;
 	place_implied(&k, &t->before);

@@ -17,10 +17,10 @@
 
 #include "accel/bt/insn.h"
 
-#define WORLD_CODE 0x10000000u
-#define WORLD_DATA 0x20000000u
+#define WORLD_CODE     0x10000000u
+#define WORLD_DATA     0x20000000u
 #define WORLD_DATA_LEN 8192u
-#define WORLD_PAGE 4096u
+#define WORLD_PAGE     4096u
 
 #define NO_FAULT 0xffu
 

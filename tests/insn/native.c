@@ -35,7 +35,7 @@
 
 struct shared {
 	sem_t go, done;
-	unsigned n;		/* trials to do */
+	unsigned n;	     /* trials to do */
 	_Atomic unsigned at; /* the one that is being executed */
 	bool quit;
 };
@@ -134,8 +134,9 @@ static void get_extended(const uint8_t *fx, struct world *w)
 }
 
 /* x86_gpr's order in a signal frame. */
-static const int greg[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-			     REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+static const int greg[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+			     REG_RSI, REG_RDI, REG_R8,	REG_R9,	 REG_R10, REG_R11,
+			     REG_R12, REG_R13, REG_R14, REG_R15};
 
 static void load(ucontext_t *uc, struct trial *t)
 {
@@ -202,9 +203,9 @@ static void handler(int sig, siginfo_t *si, void *arg)
 
 static bool map_world(void)
 {
-	void *c = mmap((void *)(uintptr_t)WORLD_CODE, WORLD_PAGE,
-		       PROT_READ | PROT_WRITE | PROT_EXEC,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	void *c =
+		mmap((void *)(uintptr_t)WORLD_CODE, WORLD_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	void *d = mmap((void *)(uintptr_t)WORLD_DATA, WORLD_DATA_LEN, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
@@ -220,8 +221,7 @@ static bool map_world(void)
 static _Noreturn void child_main(void)
 {
 	static const int signals[] = {SIGTRAP, SIGSEGV, SIGILL, SIGFPE, SIGBUS, SIGUSR1};
-	struct sigaction sa = {.sa_sigaction = handler,
-			       .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 	stack_t ss = {.ss_size = STACK_SIZE, .ss_sp = malloc(STACK_SIZE)};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

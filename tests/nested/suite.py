@@ -257,6 +257,9 @@ class Suite:
         text = job.output.decode(errors="replace")
         if test.program:
             last = text.strip().rsplit("\n", 1)[-1]
+            skipped = re.search(r"^SKIP: (.*)", text, re.MULTILINE)
+            if skipped:
+                return Verdict("FAILED", f"it found no KVM: {skipped[1]}")
             if job.code == 0:
                 return Verdict("ok", last)
             return Verdict("FAILED", f"exit code {job.code}: {last}")

@@ -183,12 +183,14 @@ static void the_iort_is_left_out_without_an_its(void **state)
 
 static void the_topology_has_a_node_for_each_package_core_and_thread(void **state)
 {
+	struct arm64_board b = boards[1].b; /* 1 package, 2 cores, 4 threads */
 	struct acpi_image img;
 	const uint8_t *p;
 	size_t n;
 
 	(void)state;
-	build(&boards[1].b, &img); /* 1 package, 2 cores, 4 threads */
+	b.clidr = 0;
+	build(&b, &img);
 	p = table(&img, "PPTT", &n);
 	assert_int_equal(n, 36 + 7 * 20);
 	assert_int_equal(le32_load(p + 36 + 4), 0x11);
@@ -197,6 +199,52 @@ static void the_topology_has_a_node_for_each_package_core_and_thread(void **stat
 	assert_int_equal(le32_load(p + 76 + 4), 0x1e);
 	assert_int_equal(le32_load(p + 76 + 8), 56);
 	assert_int_equal(le32_load(p + 156 + 12), 3);
+	acpi_image_exit(&img);
+}
+
+/* One level's structures: what refers to a cache, and the cache. */
+static void expect_cache(const uint8_t *pptt, size_t ref, unsigned type, uint32_t next)
+{
+	const uint8_t *cache = pptt + le32_load(pptt + ref);
+
+	assert_int_equal(cache[0], 1);
+	assert_int_equal(cache[1], 24);
+	assert_int_equal(le32_load(cache + 4), 0x10);
+	assert_int_equal(le32_load(cache + 8), next);
+	assert_int_equal(cache[21], type << 2);
+}
+
+static void the_caches_are_those_of_clidr_the_outermost_the_packages(void **state)
+{
+	struct arm64_board b = boards[1].b;
+	struct acpi_image img;
+	const uint8_t *p;
+	size_t n;
+
+	(void)state;
+	build(&b, &img);
+	p = table(&img, "PPTT", &n);
+	assert_int_equal(n, 36 + 4 * 24 + (20 + 4) + 2 * (20 + 2 * 4) + 4 * 20);
+	assert_int_equal(le32_load(p + 132 + 16), 1);
+	expect_cache(p, 132 + 20, 2, 0); /* level 3 */
+	assert_int_equal(le32_load(p + 156 + 16), 2);
+	expect_cache(p, 156 + 20, 0, 60); /* level 1 */
+	expect_cache(p, 156 + 24, 1, 60);
+	assert_int_equal(le32_load(p + 184 + 16), 0); /* a thread */
+	acpi_image_exit(&img);
+
+	b = boards[0].b;
+	b.clidr = 4; /* one unified cache and no other is the core's */
+	build(&b, &img);
+	p = table(&img, "PPTT", &n);
+	assert_int_equal(n, 36 + 24 + 20 + (20 + 4));
+	expect_cache(p, 36 + 24 + 20 + 20, 2, 0);
+	acpi_image_exit(&img);
+
+	b.clidr = ~UINT64_C(0); /* seven levels of a reserved type */
+	build(&b, &img);
+	table(&img, "PPTT", &n);
+	assert_int_equal(n, 36 + 7 * 24 + 20 + (20 + 4));
 	acpi_image_exit(&img);
 }
 
@@ -240,6 +288,7 @@ int main(void)
 		cmocka_unit_test(tables_of_parts_that_are_not_there_are_not_there),
 		cmocka_unit_test(the_iort_is_left_out_without_an_its),
 		cmocka_unit_test(the_topology_has_a_node_for_each_package_core_and_thread),
+		cmocka_unit_test(the_caches_are_those_of_clidr_the_outermost_the_packages),
 		cmocka_unit_test(machines_that_cannot_be_are_refused),
 	};
 

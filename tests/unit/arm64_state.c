@@ -238,6 +238,38 @@ static void expect_none(struct walk *w, uint64_t va)
 	assert_false(arm64_translate(w->s, &w->vm->mem, va, &got));
 }
 
+static void a_vcpu_behind_wfi_waits_unless_it_was_stopped_for_good(void **state)
+{
+	static const struct {
+		uint32_t insn, pstate;
+		bool waits;
+	} cases[] = {
+		{0xd503207f, 0xc5, true},   {0xd503207f, 0x5, true},	{0xd5031023, 0xc5, true},
+		{0xd503207f, 0x3c5, false}, {0xd503205f, 0xc5, false},	/* WFE */
+		{0xd503201f, 0xc5, false},  {0xd503207f, 0x1d3, false}, /* AArch32 */
+	};
+	struct walk w;
+
+	(void)state;
+	walk_init(&w, 0, 0, 0);
+	arm64_vcpu_set_reg(w.s, ARM64_SCTLR_EL1, 0);
+	w.s->pc = WALK_RAM + 0x104;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint8_t raw[4];
+
+		le32_store(raw, cases[i].insn);
+		assert_int_equal(as_load(&w.vm->mem, WALK_RAM + 0x100, raw, 4), IO_OK);
+		w.s->pstate = cases[i].pstate;
+		assert_int_equal(arch_arm64.waits(w.s, &w.vm->mem), cases[i].waits);
+	}
+	w.s->pstate = 0xc5;
+	w.s->pc = WALK_RAM; /* nothing is below */
+	assert_false(arch_arm64.waits(w.s, &w.vm->mem));
+	w.s->pc = 0;
+	assert_false(arch_arm64.waits(w.s, &w.vm->mem));
+	walk_exit(&w);
+}
+
 static void without_the_mmu_addresses_are_physical(void **state)
 {
 	struct walk w;
@@ -378,6 +410,7 @@ int main(void)
 		cmocka_unit_test(a_vcpu_says_what_it_does),
 		cmocka_unit_test(any_state_of_vcpu_and_chips_is_loaded_as_it_was_saved),
 		cmocka_unit_test(a_power_on_gic_keeps_what_hardware_fixes),
+		cmocka_unit_test(a_vcpu_behind_wfi_waits_unless_it_was_stopped_for_good),
 		cmocka_unit_test(without_the_mmu_addresses_are_physical),
 		cmocka_unit_test(four_kib_pages_of_48_bits_are_walked_in_both_halves),
 		cmocka_unit_test(short_address_spaces_begin_at_a_lower_level),

@@ -563,16 +563,19 @@ static void a_raw_image_is_taken_as_it_is_below_one_mebibyte(void **state)
 	char msg[300];
 
 	(void)state;
-	assert_int_equal(boot_image_open_raw(path, BOOT_RAW_ADDR, &img, &e), 0);
+	assert_int_equal(boot_image_open_raw(path, BOOT_X86, BOOT_RAW_ADDR, &img, &e), 0);
 	assert_int_equal(img->format, BOOT_FORMAT_RAW);
 	assert_int_equal(img->mem_end, 0x7c03);
 	assert_string_equal(img->what, "flat real-mode binary (3 bytes at 0x7c00)");
 	boot_image_close(img);
-	assert_int_equal(boot_image_open_raw(path, 0x100000, &img, &e), -EINVAL);
+	assert_int_equal(boot_image_open_raw(path, BOOT_X86, 0x100000, &img, &e), -EINVAL);
 	snprintf(msg, sizeof(msg),
 		 "%s: cannot start at 0x100000: real mode reaches addresses below 1 MiB", path);
 	assert_string_equal(e.msg, msg);
 	assert_null(img);
+	assert_int_equal(boot_image_open_raw(path, BOOT_ARM64, 0x40080000, &img, &e), 0);
+	assert_string_equal(img->what, "flat arm64 binary (3 bytes at 0x40080000)");
+	boot_image_close(img);
 }
 
 static void a_file_that_is_written_to_is_noticed(void **state)

@@ -517,8 +517,8 @@ static void raw_images_start_in_real_mode_where_they_are_told(void **state)
 		struct bench b;
 
 		bench_init(&b, MIB(1));
-		assert_int_equal(boot_image_open_raw(build_file("raw", file.p, file.n), at[i].addr,
-						     &b.img, &b.e),
+		assert_int_equal(boot_image_open_raw(build_file("raw", file.p, file.n), BOOT_X86,
+						     at[i].addr, &b.img, &b.e),
 				 0);
 		b.p.image = b.img;
 		assert_int_equal(boot_x86_check(&b.p, &b.e), 0);
@@ -543,8 +543,9 @@ static void a_raw_image_larger_than_memory_is_refused(void **state)
 
 	(void)state;
 	bench_init(&b, KIB(64));
-	assert_int_equal(boot_image_open_raw(build_file("raw", file.p, file.n), 0, &b.img, &b.e),
-			 0);
+	assert_int_equal(
+		boot_image_open_raw(build_file("raw", file.p, file.n), BOOT_X86, 0, &b.img, &b.e),
+		0);
 	b.p.image = b.img;
 	bench_refused(&b, "needs at least 1 MiB of memory, the VM has 64 KiB");
 	bench_exit(&b);

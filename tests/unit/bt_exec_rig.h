@@ -25,8 +25,8 @@ struct rig {
 	_Atomic(struct bt_cpu *) list[1];
 	struct bt_cpu *c;
 	struct ram *ram;
-	gpa_t next; /* free page for page tables */
-	bool plain; /* run the general meanings, not the specialised ones */
+	gpa_t next;	 /* free page for page tables */
+	bool plain;	 /* run the general meanings, not the specialised ones */
 	unsigned blocks; /* that ran */
 };
 static struct rig rig;

@@ -162,7 +162,9 @@ static inline void gen_row(struct gen *g, const struct insn_row *r, int32_t disp
 	if (r->mod == MOD_NONE)
 		return;
 	gen_put(g, (g->mem ? 0x80u : 0xc0u) | (g->reg & 7) << 3 |
-			   (g->vsib ? 4 : g->mem ? (unsigned)X86_RBX : g->rm & 7));
+			   (g->vsib  ? 4
+			    : g->mem ? (unsigned)X86_RBX
+				     : g->rm & 7));
 	if (g->vsib)
 		gen_put(g, g->scale << 6 | (g->index & 7) << 3 | X86_RBX);
 	if (g->mem) {

@@ -302,12 +302,13 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 }
 
 /*
- * Runs @n bytes on the host; 0 or a signal.  After a signal native has the registers from before, but
- * for x87, XMM and MXCSR after SIGFPE.
+ * Runs @n bytes on the host; 0 or a signal.  After a signal native has the registers from before,
+ * but for x87, XMM and MXCSR after SIGFPE.
  */
 static __attribute__((noinline)) int rig_host(const uint8_t *b, unsigned n)
 {
-	static struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};
+	static struct sigaction sa = {.sa_sigaction = on_signal,
+				      .sa_flags = SA_SIGINFO | SA_NODEFER};
 	struct sigaction old[3];
 	static const int sigs[3] = {SIGSEGV, SIGFPE, SIGILL};
 	const uint32_t mxcsr = 0x1f80;

@@ -54,8 +54,9 @@ static void make_image(uint64_t at, bool compact)
 		put64(at + HEADER, rnd() % 8 ? bv : rnd() & 0x1ff);
 		if (compact)
 			put64(at + HEADER + 8,
-			      UINT64_C(1) << 63 | (rnd() % 4 ? bv | (components() & native.components)
-							     : components()));
+			      UINT64_C(1) << 63 |
+				      (rnd() % 4 ? bv | (components() & native.components)
+						 : components()));
 		if (rnd() % 8 == 0)
 			put64(at + HEADER + 8 * (rnd() % 8), 1);
 	}
@@ -74,7 +75,8 @@ static bool saves(const struct insn_row *r)
 	       r->exec == exec_x87_fnsave;
 }
 
-static void report(const struct gen *g, const char *name, const char *what, unsigned vector, int sig)
+static void report(const struct gen *g, const char *name, const char *what, unsigned vector,
+		   int sig)
 {
 	fprintf(stderr, "%s (", name);
 	for (unsigned n = 0; n < g->n; n++)
@@ -172,7 +174,8 @@ static void images_are_the_hosts_byte_for_byte(void **state)
 	assert_true(rows >= 12);
 }
 
-/* XSAVES and XRSTORS are for the kernel: with no supervisor components they are XSAVEC and XRSTOR. */
+/* XSAVES and XRSTORS are for the kernel: with no supervisor components they are XSAVEC and XRSTOR.
+ */
 static void the_supervisors_forms_go_round(void **state)
 {
 	const uint8_t save[] = {0x0f, 0xc7, 0x6b, 0}, restore[] = {0x0f, 0xc7, 0x5b, 0};

@@ -224,6 +224,40 @@ static void threads_that_are_never_told_to_make_a_vcpu_end_with_the_vm(void **st
 	fake_vm_free(vm);
 }
 
+static struct {
+	unsigned index[8];
+	_Atomic unsigned n;
+} made;
+
+/* The higher the number, the faster. */
+static int note_vcpu(struct vcpu *v, struct err *e)
+{
+	struct timespec ts = {0, (long)(8 - v->index) * 2000000};
+
+	nanosleep(&ts, NULL);
+	made.index[atomic_fetch_add(&made.n, 1)] = v->index;
+	return fake_vcpu_init(v, e);
+}
+
+static void vcpus_are_made_in_order_where_the_accelerator_needs_it(void **state)
+{
+	struct accel_ops ordered = fake_accel;
+	struct vm *vm = fake_vm_new(8);
+	struct err e = ERR_INIT;
+
+	(void)state;
+	ordered.in_order = true;
+	ordered.vcpu_init = note_vcpu;
+	vm->accel = &ordered;
+	fake.fail_vcpu = -EMFILE; /* and those behind one that fails do not wait for ever */
+	assert_int_equal(vm_start_vcpus(vm, &e), 0);
+	assert_int_equal(vm_reset(vm, &e), -EMFILE);
+	fake_vm_free(vm);
+	assert_int_equal(made.n, 8);
+	for (unsigned i = 0; i < 8; i++)
+		assert_int_equal(made.index[i], i);
+}
+
 static void the_first_request_wins_until_it_is_taken(void **state)
 {
 	struct vm *vm = fake_vm_new(1);
@@ -267,6 +301,7 @@ int main(void)
 		cmocka_unit_test(no_vcpu_runs_before_the_last_one_is_there_and_then_all_do),
 		cmocka_unit_test(a_vcpu_that_fails_keeps_the_others_out_of_the_guest),
 		cmocka_unit_test(threads_that_are_never_told_to_make_a_vcpu_end_with_the_vm),
+		cmocka_unit_test(vcpus_are_made_in_order_where_the_accelerator_needs_it),
 		cmocka_unit_test(the_first_request_wins_until_it_is_taken),
 		cmocka_unit_test(a_back_end_is_found_by_kind_and_name),
 	};

@@ -27,7 +27,7 @@
 
 #define MEMORY	 MIB(24)
 #define LA_COUNT 16384u
-#define PA_COUNT 32768u
+#define PA_COUNT 65536u
 #define ROOM	 (sizeof(struct bt_block) + BLOCK_INSNS * sizeof(struct insn))
 #define LINE	 64u /* bytes of code that are marked at a time */
 
@@ -327,11 +327,10 @@ static bool stands(const struct bt_block *b)
 	       atomic_load_explicit(&b->page[1]->version, memory_order_acquire) == b->version[1];
 }
 
+/* Blocks that are neighbours have heads that are: decoding goes from one to the next. */
 static struct bt_block **pa_head(struct bt_blocks *s, gpa_t pa, unsigned mode)
 {
-	uint64_t h = (pa ^ (uint64_t)mode << 56) * UINT64_C(0x9e3779b97f4a7c15);
-
-	return &s->by_pa[h >> 32 & (PA_COUNT - 1)];
+	return &s->by_pa[(pa >> 1 ^ pa >> 18 ^ mode << 12) & (PA_COUNT - 1)];
 }
 
 static struct la_entry *la_entry(struct bt_blocks *s, uint64_t la)
@@ -362,19 +361,20 @@ static struct bt_block *find_pa(struct bt_cpu *c, uint64_t la)
 
 	bt_fetch(c, la, &pa, &host);
 	link = pa_head(c->blocks, pa, c->mode.code);
-	while ((b = *link)) {
-		if (!stands(b)) {
-			*link = b->next;
+	for (b = *link; b; link = &b->next, b = *link) {
+		if (b->pa[0] != pa || b->mode != c->mode.code)
 			continue;
+		if (!stands(b)) { /* and never will again */
+			*link = b->next;
+			return NULL;
 		}
-		if (b->pa[0] == pa && b->mode == c->mode.code && limit_allows(c, b)) {
-			if (!b->crosses)
-				return b;
-			la = ALIGN_UP(la + 1, (uint64_t)GUEST_PAGE);
-			bt_fetch(c, b->mode == 8 ? la : (uint32_t)la, &pa1, &host);
-			return pa1 == b->pa[1] ? b : NULL;
-		}
-		link = &b->next;
+		if (!limit_allows(c, b))
+			continue;
+		if (!b->crosses)
+			return b;
+		la = ALIGN_UP(la + 1, (uint64_t)GUEST_PAGE);
+		bt_fetch(c, b->mode == 8 ? la : (uint32_t)la, &pa1, &host);
+		return pa1 == b->pa[1] ? b : NULL;
 	}
 	return NULL;
 }
@@ -481,7 +481,7 @@ void block_run(struct bt_cpu *c, struct bt_block *b)
 static inline bool undisturbed(const struct bt_cpu *c)
 {
 	return !(atomic_load_explicit(&c->attention, memory_order_relaxed) | c->irq_waits |
-		 c->nmi_pending | c->mode.step | (c->mp_state != X86_MP_RUNNING));
+		 c->irq_shadow | c->nmi_pending | c->mode.step | (c->mp_state != X86_MP_RUNNING));
 }
 
 void block_run_on(struct bt_cpu *c)

@@ -44,7 +44,7 @@ void block_run(struct bt_cpu *c, struct bt_block *b);
 
 /*
  * Runs the block at c->rip and those that follow, until something wants to be looked at between two
- * blocks: attention, an interrupt or NMI that waits, a step, an end of running.
+ * blocks: attention, an interrupt or NMI that waits, a shadow, a step, an end of running.
  */
 void block_run_on(struct bt_cpu *c);
 

@@ -22,7 +22,4 @@ int bt_state_put(struct bt_cpu *c, const struct x86_vcpu *in, struct err *e);
 /* What arch->pc, show, doing, activity and translate look at. */
 void bt_state_peek(const struct bt_cpu *c, struct x86_vcpu *out);
 
-/* features.c */
-void insn_features_from_cpuid(const struct x86_cpuid *c, unsigned n, struct insn_features *f);
-
 #endif

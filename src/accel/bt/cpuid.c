@@ -22,28 +22,33 @@
 
 /* Leaf 1. */
 #define L1_SIGNATURE 0x00030661u /* family 6, model 36h, stepping 1 */
-#define L1_ECX_OWN   (B(13) /* CX16 */ | B(17) /* PCID */ | B(21) /* x2APIC */ | B(22) /* MOVBE */ | \
-		      B(23) /* POPCNT */ | B(24) /* TSC deadline */ | B(30) /* RDRAND */)
-#define L1_ECX_HOST  (B(0) /* SSE3 */ | B(1) /* PCLMUL */ | B(9) /* SSSE3 */ | B(19) /* SSE4.1 */ | \
-		      B(20) /* SSE4.2 */ | B(25) /* AES */)
+#define L1_ECX_OWN                                                                      \
+	(B(13) /* CX16 */ | B(17) /* PCID */ | B(21) /* x2APIC */ | B(22) /* MOVBE */ | \
+	 B(23) /* POPCNT */ | B(24) /* TSC deadline */ | B(30) /* RDRAND */)
+#define L1_ECX_HOST                                                                    \
+	(B(0) /* SSE3 */ | B(1) /* PCLMUL */ | B(9) /* SSSE3 */ | B(19) /* SSE4.1 */ | \
+	 B(20) /* SSE4.2 */ | B(25) /* AES */)
 #define L1_ECX_XSAVE B(26)
 #define L1_ECX_AVX   (B(12) /* FMA */ | B(28) /* AVX */ | B(29) /* F16C */)
 /* All of the first 27 but PSN, DS and ACPI, with CLFLUSH, MMX, FXSR, SSE, SSE2. */
-#define L1_EDX_OWN   0x0788fbffu
+#define L1_EDX_OWN     0x078bfbffu
 #define L1_EBX_CLFLUSH (8u << 8) /* lines of 64 bytes */
 
 /* Leaf 7. */
-#define L7_EBX_OWN    (B(0) /* FSGSBASE */ | B(1) /* TSC_ADJUST */ | B(3) /* BMI1 */ | B(7) /* SMEP */ | \
-		       B(8) /* BMI2 */ | B(9) /* ERMS */ | B(10) /* INVPCID */ | B(18) /* RDSEED */ | \
-		       B(19) /* ADX */ | B(23) /* CLFLUSHOPT */ | B(24) /* CLWB */)
-#define L7_EBX_HOST   (B(6) /* FDP on exceptions only */ | B(13) /* no FCS, FDS */ | B(29) /* SHA */)
-#define L7_EBX_AVX    B(5)  /* AVX2 */
-#define L7_EBX_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
-#define L7_ECX_OWN    (B(22) /* RDPID */ | B(27) /* MOVDIRI */ | B(28) /* MOVDIR64B */)
-#define L7_ECX_HOST   B(8) /* GFNI */
-#define L7_ECX_AVX    (B(9) /* VAES */ | B(10) /* VPCLMULQDQ */)
-#define L7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
-#define L7_EDX_OWN    (B(4) /* FSRM */ | B(14) /* SERIALIZE */ | B(29) /* ARCH_CAPABILITIES */)
+#define L7_EBX_OWN                                                                         \
+	(B(0) /* FSGSBASE */ | B(1) /* TSC_ADJUST */ | B(3) /* BMI1 */ | B(7) /* SMEP */ | \
+	 B(8) /* BMI2 */ | B(9) /* ERMS */ | B(10) /* INVPCID */ | B(18) /* RDSEED */ |    \
+	 B(13) /* x87 keeps no selectors */ | B(19) /* ADX */ | B(23) /* CLFLUSHOPT */ |   \
+	 B(24) /* CLWB */)
+/* FDP on exceptions only; SHA. */
+#define L7_EBX_HOST    (B(6) | B(29))
+#define L7_EBX_AVX     B(5) /* AVX2 */
+#define L7_EBX_AVX512  (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
+#define L7_ECX_OWN     (B(22) /* RDPID */ | B(27) /* MOVDIRI */ | B(28) /* MOVDIR64B */)
+#define L7_ECX_HOST    B(8) /* GFNI */
+#define L7_ECX_AVX     (B(9) /* VAES */ | B(10) /* VPCLMULQDQ */)
+#define L7_ECX_AVX512  (B(1) | B(6) | B(11) | B(12) | B(14))
+#define L7_EDX_OWN     (B(4) /* FSRM */ | B(14) /* SERIALIZE */ | B(29) /* ARCH_CAPABILITIES */)
 #define L71_EAX_AVX    B(4) /* AVX-VNNI */
 #define L71_EAX_AVX512 B(5) /* BF16 */
 
@@ -51,11 +56,13 @@
 #define XCR0_SSE    3u
 #define XCR0_AVX    4u
 #define XCR0_AVX512 0xe0u
-#define LD1_EAX	    (B(0) /* XSAVEOPT */ | B(1) /* XSAVEC */ | B(2) /* XGETBV(1) */ | B(3) /* XSAVES */)
+/* XSAVEOPT, XSAVEC, XGETBV(1), XSAVES. */
+#define LD1_EAX (B(0) | B(1) | B(2) | B(3))
 
 #define E1_ECX_OWN (B(0) /* LAHF in 64-bit mode */ | B(5) /* LZCNT */ | B(8) /* PREFETCHW */)
-#define E1_EDX_OWN (B(11) /* SYSCALL */ | B(20) /* NX */ | B(26) /* 1 GiB pages */ | \
-		    B(27) /* RDTSCP */ | B(29) /* LM */)
+#define E1_EDX_OWN                                                                             \
+	(B(11) /* SYSCALL */ | B(20) /* NX */ | B(26) /* 1 GiB pages */ | B(27) /* RDTSCP */ | \
+	 B(29) /* LM */)
 
 /* KVM's leaf: no delay at port 80h, kvmclock by its new MSRs, and it is the same on all vCPUs. */
 #define KVM_FEATURES (B(1) | B(3) | B(24))
@@ -139,7 +146,8 @@ static void caches(struct leaves *l)
 
 	for (unsigned i = 0; i < ARRAY_LEN(cache); i++)
 		add_at(l, 4, i,
-		       (struct x86_cpuid){.eax = cache[i].type | (uint32_t)cache[i].level << 5 | B(8),
+		       (struct x86_cpuid){.eax = cache[i].type | (uint32_t)cache[i].level << 5 |
+						 B(8),
 					  .ebx = 63 | (uint32_t)(cache[i].ways - 1) << 22,
 					  .ecx = cache[i].sets - 1,
 					  .edx = cache[i].level == 3 ? 4 : 0});
@@ -305,8 +313,7 @@ static bool apic_on(const struct bt_cpu *c)
 {
 	uint64_t base;
 
-	return !lapic_msr_read(c->lapic, X86_MSR_APIC_BASE, &base) &&
-	       (base & X86_APIC_BASE_ENABLE);
+	return !lapic_msr_read(c->lapic, X86_MSR_APIC_BASE, &base) && (base & X86_APIC_BASE_ENABLE);
 }
 
 void bt_cpuid(struct bt_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4])

@@ -362,10 +362,20 @@ static void deliver_prot(struct bt_cpu *c, const struct event *ev)
 	}
 }
 
-/* DR6 and DR7 as a debug exception leaves them (SDM 3B §17.2). */
-static void debug_registers(struct bt_cpu *c)
+/*
+ * DR6 and DR7 as a debug exception leaves them (SDM 3B §17.2).  INT1 says nothing in DR6; but a
+ * breakpoint that still waits (behind MOV SS) becomes one exception with whatever #DB comes first.
+ */
+static void debug_registers(struct bt_cpu *c, enum bt_event_kind kind)
 {
-	c->dr6 = ((c->dr6 & ~(uint64_t)DR6_B) | c->event.dr6) | DR6_FIXED1;
+	uint64_t hits = c->dr_pending ? c->dr_hits : 0;
+
+	c->dr_pending = false;
+	if (kind == BT_EVENT_FAULT)
+		hits |= c->event.dr6;
+	else if (!hits)
+		return;
+	c->dr6 = (c->dr6 & ~(uint64_t)DR6_B) | hits | DR6_FIXED1;
 	c->dr7 &= ~(uint64_t)DR7_GD;
 	c->msr.debugctl &= ~UINT64_C(1);
 	c->event.dr6 = 0;
@@ -382,8 +392,8 @@ void event_deliver(struct bt_cpu *c, enum bt_event_kind kind, unsigned vector, b
 			   .flags = flags_image(c, kind, vector)};
 
 	flags_settle(c);
-	if (kind == BT_EVENT_FAULT && vector == X86_DB)
-		debug_registers(c);
+	if (vector == X86_DB && (kind == BT_EVENT_FAULT || kind == BT_EVENT_INT1))
+		debug_registers(c, kind);
 	if (kind == BT_EVENT_NMI)
 		c->nmi_masked = true;
 	c->delivering = (uint8_t)class_of(kind, vector);

@@ -31,6 +31,9 @@ void bt_deliver(struct bt_cpu *c, enum bt_event_kind kind, unsigned vector, bool
  */
 void bt_deliver_queued(struct bt_cpu *c);
 
+/* An access to I/O ports: a breakpoint of DR7's type 2 traps behind the instruction (CR4.DE). */
+void bt_io_breakpoint(struct bt_cpu *c, uint16_t port, unsigned n);
+
 /* Loads a segment register with all checks of MOV Sreg, POP Sreg, LxS (protected, real, vm86). */
 void bt_load_seg(struct bt_cpu *c, unsigned seg, uint16_t sel);
 /* The state after INIT; after SIPI with @vector. */

@@ -31,16 +31,22 @@
 	ROW(name, MAP_1, PA, 0x83, MOD_X((op) / 8), 0, OPS(Ev, Ib), name, BASE, am, fr,           \
 	    FL_ALL ^ (fu), fu)
 
-/* Shifts and rotates: ModRM.reg = @n of groups 2. */
-#define ROWS_SHIFT(name, n, fr, fw, fu)                                                     \
-	ROW(name, MAP_1, PA, 0xc0, MOD_X(n), 0, OPS(Eb, Iub), name, BASE, A_RW, fr, fw, fu) \
-	ROW(name, MAP_1, PA, 0xc1, MOD_X(n), 0, OPS(Ev, Iub), name, BASE, A_RW, fr, fw, fu) \
-	ROW(name, MAP_1, PA, 0xd0, MOD_X(n), 0, OPS(Eb, ONE), name, BASE, A_RW, fr, fw,     \
-	    (fu) & ~FL_O)                                                                   \
-	ROW(name, MAP_1, PA, 0xd1, MOD_X(n), 0, OPS(Ev, ONE), name, BASE, A_RW, fr, fw,     \
-	    (fu) & ~FL_O)                                                                   \
-	ROW(name, MAP_1, PA, 0xd2, MOD_X(n), 0, OPS(Eb, CL), name, BASE, A_RW, fr, fw, fu)  \
-	ROW(name, MAP_1, PA, 0xd3, MOD_X(n), 0, OPS(Ev, CL), name, BASE, A_RW, fr, fw, fu)
+/*
+ * Shifts and rotates: ModRM.reg = @n of groups 2.  Overflow is defined for a count of 1 only.  A
+ * count of 0 leaves all flags alone.
+ */
+#define ROWS_SHIFT(name, n, fr, fw, fu)                                                          \
+	ROW(name, MAP_1, PA, 0xc0, MOD_X(n), 0, OPS(Eb, Iub), name, BASE, A_RW, fr, fw,          \
+	    (fu) | FL_O)                                                                         \
+	ROW(name, MAP_1, PA, 0xc1, MOD_X(n), 0, OPS(Ev, Iub), name, BASE, A_RW, fr, fw,          \
+	    (fu) | FL_O)                                                                         \
+	ROW(name, MAP_1, PA, 0xd0, MOD_X(n), 0, OPS(Eb, ONE), name, BASE, A_RW, fr, (fw) | FL_O, \
+	    fu)                                                                                  \
+	ROW(name, MAP_1, PA, 0xd1, MOD_X(n), 0, OPS(Ev, ONE), name, BASE, A_RW, fr, (fw) | FL_O, \
+	    fu)                                                                                  \
+	ROW(name, MAP_1, PA, 0xd2, MOD_X(n), 0, OPS(Eb, CL), name, BASE, A_RW, fr, fw,           \
+	    (fu) | FL_O)                                                                         \
+	ROW(name, MAP_1, PA, 0xd3, MOD_X(n), 0, OPS(Ev, CL), name, BASE, A_RW, fr, fw, (fu) | FL_O)
 
 /* The sixteen conditions (SDM 2 appendix B): names @n with the condition's letters, from @op on. */
 #define ROWS_CC(n, map, op, mod, ops, exec, feature, attr)                                         \

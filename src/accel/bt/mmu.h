@@ -191,18 +191,33 @@ static inline const void *bt_read_ptr(struct bt_cpu *c, uint64_t la, unsigned n)
 	return (const void *)(uintptr_t)(la + t->addend);
 }
 
+/* The effective address of a memory operand; with a vector index (VSIB) the caller adds that. */
+static inline uint64_t bt_ea(const struct bt_cpu *c, const struct insn *i)
+{
+	uint64_t ea = (uint64_t)i->disp;
+
+	if (i->base < 16)
+		ea += c->gpr[i->base];
+	else if (i->base == INSN_RIP)
+		ea += c->rip + i->len;
+	if (i->index < 16)
+		ea += c->gpr[i->index] << i->scale;
+	if (__builtin_expect(i->asize == 8, 1))
+		return ea;
+	return i->asize == 4 ? (uint32_t)ea : (uint16_t)ea;
+}
+
 /*
  * The linear address of a memory operand: effective address, segment base, segment and (outside
  * the TLB's knowledge) canonical checks for @n bytes.  #GP(0), or #SS(0) through SS.
  */
-uint64_t bt_ea(const struct bt_cpu *c, const struct insn *i);
 uint64_t bt_seg_check(struct bt_cpu *c, unsigned seg, uint64_t ea, unsigned n,
 		      enum bt_access access);
 static inline uint64_t bt_la_of(struct bt_cpu *c, unsigned seg, uint64_t ea, unsigned n,
 				enum bt_access access)
 {
 	if (c->mode.code == 8) /* not canonical: never in the TLB, the slow path raises */
-		return ea + (seg >= X86_FS ? c->seg_base[seg] : 0);
+		return ea + c->seg_base[seg];
 	if (c->mode.flat[seg])
 		return (uint32_t)(ea + c->seg_base[seg]);
 	return bt_seg_check(c, seg, ea, n, access);

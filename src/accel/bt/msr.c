@@ -27,12 +27,19 @@ enum check {
 	CALL,	  /* .read and .write */
 };
 
+/* Is it saved? */
+enum save {
+	NEVER,
+	ALWAYS,
+	SET, /* if it is not 0: other accelerators may not have it */
+};
+
 /* A CPUID bit without which the register does not exist. */
 struct gate {
 	uint32_t leaf;
 	uint8_t subleaf, reg, bit;
 };
-#define ALWAYS             \
+#define FREE               \
 	{                  \
 		0, 0, 0, 0 \
 	}
@@ -46,7 +53,7 @@ struct msr_info {
 	const char *name;
 	uint16_t offset; /* in struct bt_cpu, 0: none */
 	uint8_t check;
-	bool state; /* saved */
+	uint8_t state; /* enum save */
 	struct gate gate;
 	uint64_t arg;
 	uint64_t (*read)(struct bt_cpu *c);
@@ -254,23 +261,27 @@ static int wall_clock_write(struct bt_cpu *c, uint64_t val)
 #define AT(member) ((uint16_t)offsetof(struct bt_cpu, member))
 #define KEPT(i, n, m, ch, a)                                             \
 	{                                                                \
-		(i), (n), AT(msr.m), (ch), true, ALWAYS, (a), NULL, NULL \
+		(i), (n), AT(msr.m), (ch), ALWAYS, FREE, (a), NULL, NULL \
 	}
-#define KEPT_IF(i, n, m, ch, a, ...)                                          \
-	{                                                                     \
-		(i), (n), AT(msr.m), (ch), true, __VA_ARGS__, (a), NULL, NULL \
-	}
-#define FIXED(i, n, v)                                                \
+#define KEPT_SET(i, n, m, ch, a)                                      \
 	{                                                             \
-		(i), (n), 0, CONSTANT, false, ALWAYS, (v), NULL, NULL \
+		(i), (n), AT(msr.m), (ch), SET, FREE, (a), NULL, NULL \
 	}
-#define DULL(i, n, v)                                               \
+#define KEPT_IF(i, n, m, ch, a, ...)                                         \
+	{                                                                    \
+		(i), (n), AT(msr.m), (ch), SET, __VA_ARGS__, (a), NULL, NULL \
+	}
+#define FIXED(i, n, v)                                              \
 	{                                                           \
-		(i), (n), 0, IGNORE, false, ALWAYS, (v), NULL, NULL \
+		(i), (n), 0, CONSTANT, NEVER, FREE, (v), NULL, NULL \
 	}
-#define SPECIAL(i, n, st, r, w)                              \
-	{                                                    \
-		(i), (n), 0, CALL, (st), ALWAYS, 0, (r), (w) \
+#define DULL(i, n, v)                                             \
+	{                                                         \
+		(i), (n), 0, IGNORE, NEVER, FREE, (v), NULL, NULL \
+	}
+#define SPECIAL(i, n, st, r, w)                            \
+	{                                                  \
+		(i), (n), 0, CALL, (st), FREE, 0, (r), (w) \
 	}
 #define FIXED_MTRR(i, k) KEPT(i, "MTRR_FIX", mtrr_fixed[k], TYPES, 0)
 #define MTRR_PAIR(k)                                                                               \
@@ -281,33 +292,33 @@ static int wall_clock_write(struct bt_cpu *c, uint64_t val)
 /* clang-format off */
 /* Ascending. */
 static const struct msr_info table[] = {
-	SPECIAL(X86_MSR_TSC, "TSC", true, bt_tsc, tsc_write),
-	SPECIAL(0x11, "KVM_WALL_CLOCK (old)", false, wall_clock_read, wall_clock_write),
-	SPECIAL(0x12, "KVM_SYSTEM_TIME (old)", false, system_time_read, system_time_write),
+	SPECIAL(X86_MSR_TSC, "TSC", ALWAYS, bt_tsc, tsc_write),
+	SPECIAL(0x11, "KVM_WALL_CLOCK (old)", NEVER, wall_clock_read, wall_clock_write),
+	SPECIAL(0x12, "KVM_SYSTEM_TIME (old)", NEVER, system_time_read, system_time_write),
 	FIXED(0x17, "PLATFORM_ID", 0),
-	SPECIAL(X86_MSR_APIC_BASE, "APIC_BASE", false, base_read, base_write),
+	SPECIAL(X86_MSR_APIC_BASE, "APIC_BASE", NEVER, base_read, base_write),
 	DULL(0x2a, "EBL_CR_POWERON", 0),
 	FIXED(0x34, "SMI_COUNT", 0),
 	FIXED(0x3a, "FEATURE_CONTROL", 1), /* locked, and nothing enabled */
-	{0x3b, "TSC_ADJUST", 0, CALL, true, G(7, EBX, 1), 0, adjust_read, adjust_write},
+	{0x3b, "TSC_ADJUST", 0, CALL, ALWAYS, G(7, EBX, 1), 0, adjust_read, adjust_write},
 	KEPT_IF(0x48, "SPEC_CTRL", spec_ctrl, MASK, 7, G(7, EDX, 26)),
-	{0x49, "PRED_CMD", 0, ONLY, false, G(7, EDX, 26), 1, NULL, NULL},
+	{0x49, "PRED_CMD", 0, ONLY, NEVER, G(7, EDX, 26), 1, NULL, NULL},
 	DULL(0x79, "BIOS_UPDT_TRIG", 0),
 	DULL(0x8b, "BIOS_SIGN_ID, PATCH_LEVEL", UINT64_C(0x100000000)),
 	FIXED(0xce, "PLATFORM_INFO", 10u << 8), /* 1 GHz in steps of 100 MHz */
 	FIXED(0xfe, "MTRRCAP", MTRR_CAP),
-	{0x10a, "ARCH_CAPABILITIES", 0, CONSTANT, false, G(7, EDX, 29), ARCH_CAPS, NULL, NULL},
-	{0x10b, "FLUSH_CMD", 0, ONLY, false, G(7, EDX, 28), 1, NULL, NULL},
+	{0x10a, "ARCH_CAPABILITIES", 0, CONSTANT, NEVER, G(7, EDX, 29), ARCH_CAPS, NULL, NULL},
+	{0x10b, "FLUSH_CMD", 0, ONLY, NEVER, G(7, EDX, 28), 1, NULL, NULL},
 	KEPT(0x174, "SYSENTER_CS", sysenter_cs, ANY, 0),
 	KEPT(0x175, "SYSENTER_ESP", sysenter_esp, CANON, 0),
 	KEPT(0x176, "SYSENTER_EIP", sysenter_eip, CANON, 0),
 	FIXED(0x179, "MCG_CAP", 0x100), /* no banks; MCG_CTL is there */
-	KEPT(0x17a, "MCG_STATUS", mcg_status, MASK, 7),
-	KEPT(0x17b, "MCG_CTL", mcg_ctl, ANY, 0),
+	KEPT_SET(0x17a, "MCG_STATUS", mcg_status, MASK, 7),
+	KEPT_SET(0x17b, "MCG_CTL", mcg_ctl, ANY, 0),
 	FIXED(0x198, "PERF_STATUS", 10u << 8),
 	DULL(0x199, "PERF_CTL", 10u << 8),
 	KEPT(X86_MSR_MISC_ENABLE, "MISC_ENABLE", misc_enable, MASK, MISC_ENABLE_MASK),
-	KEPT(0x1d9, "DEBUGCTL", debugctl, MASK, 3),
+	KEPT_SET(0x1d9, "DEBUGCTL", debugctl, MASK, 3),
 	DULL(0x1db, "LASTBRANCHFROMIP", 0),
 	DULL(0x1dc, "LASTBRANCHTOIP", 0),
 	DULL(0x1dd, "LASTINTFROMIP", 0),
@@ -321,26 +332,26 @@ static const struct msr_info table[] = {
 	FIXED_MTRR(0x268, 3), FIXED_MTRR(0x269, 4), FIXED_MTRR(0x26a, 5), FIXED_MTRR(0x26b, 6),
 	FIXED_MTRR(0x26c, 7), FIXED_MTRR(0x26d, 8), FIXED_MTRR(0x26e, 9), FIXED_MTRR(0x26f, 10),
 	KEPT(X86_MSR_PAT, "PAT", pat, PAT, 0),
-	SPECIAL(X86_MSR_MTRR_DEF_TYPE, "MTRR_DEF_TYPE", true, mtrr_def_read, mtrr_def_write),
+	SPECIAL(X86_MSR_MTRR_DEF_TYPE, "MTRR_DEF_TYPE", ALWAYS, mtrr_def_read, mtrr_def_write),
 	DULL(0x345, "PERF_CAPABILITIES", 0),
-	{MSR_TSC_DEADLINE, "TSC_DEADLINE", 0, CALL, true, G(1, ECX, 24), 0, deadline_read,
+	{MSR_TSC_DEADLINE, "TSC_DEADLINE", 0, CALL, ALWAYS, G(1, ECX, 24), 0, deadline_read,
 	 deadline_write},
-	{0xda0, "XSS", 0, CALL, true, {0xd, 1, CPUID_EAX, 3}, 0, xss_read, xss_write},
-	SPECIAL(0x4b564d00, "KVM_WALL_CLOCK", true, wall_clock_read, wall_clock_write),
-	SPECIAL(0x4b564d01, "KVM_SYSTEM_TIME", true, system_time_read, system_time_write),
-	KEPT(0x4b564d02, "KVM_ASYNC_PF_EN", async_pf, ANY, 0),
-	KEPT(0x4b564d03, "KVM_STEAL_TIME", steal_time, MASK, ~UINT64_C(0x3e)),
-	KEPT(0x4b564d04, "KVM_PV_EOI_EN", pv_eoi, MASK, ~UINT64_C(2)),
-	KEPT(0x4b564d05, "KVM_POLL_CONTROL", poll_control, MASK, 1),
-	SPECIAL(X86_MSR_EFER, "EFER", false, efer_read, efer_write),
+	{0xda0, "XSS", 0, CALL, SET, {0xd, 1, CPUID_EAX, 3}, 0, xss_read, xss_write},
+	SPECIAL(0x4b564d00, "KVM_WALL_CLOCK", ALWAYS, wall_clock_read, wall_clock_write),
+	SPECIAL(0x4b564d01, "KVM_SYSTEM_TIME", ALWAYS, system_time_read, system_time_write),
+	KEPT_SET(0x4b564d02, "KVM_ASYNC_PF_EN", async_pf, ANY, 0),
+	KEPT_SET(0x4b564d03, "KVM_STEAL_TIME", steal_time, MASK, ~UINT64_C(0x3e)),
+	KEPT_SET(0x4b564d04, "KVM_PV_EOI_EN", pv_eoi, MASK, ~UINT64_C(2)),
+	KEPT_SET(0x4b564d05, "KVM_POLL_CONTROL", poll_control, MASK, 1),
+	SPECIAL(X86_MSR_EFER, "EFER", NEVER, efer_read, efer_write),
 	KEPT(X86_MSR_STAR, "STAR", star, ANY, 0),
 	KEPT(X86_MSR_LSTAR, "LSTAR", lstar, CANON, 0),
 	KEPT(0xc0000083, "CSTAR", cstar, CANON, 0),
 	KEPT(X86_MSR_FMASK, "FMASK", fmask, MASK, UINT32_MAX),
-	SPECIAL(0xc0000100, "FS_BASE", false, fs_read, fs_write),
-	SPECIAL(0xc0000101, "GS_BASE", false, gs_read, gs_write),
+	SPECIAL(0xc0000100, "FS_BASE", NEVER, fs_read, fs_write),
+	SPECIAL(0xc0000101, "GS_BASE", NEVER, gs_read, gs_write),
 	KEPT(0xc0000102, "KERNEL_GS_BASE", kernel_gs_base, CANON, 0),
-	KEPT(0xc0000103, "TSC_AUX", tsc_aux, MASK, UINT32_MAX),
+	KEPT_SET(0xc0000103, "TSC_AUX", tsc_aux, MASK, UINT32_MAX),
 	DULL(0xc0010010, "SYSCFG", 0),
 	DULL(0xc0010015, "HWCR", HWCR_RESET),
 	DULL(0xc001001a, "TOP_MEM", 0),
@@ -493,10 +504,16 @@ void bt_msr_reset(struct bt_cpu *c)
 void bt_msr_get(struct bt_cpu *c, struct x86_vcpu *out)
 {
 	out->n_msrs = 0;
-	for (size_t n = 0; n < ARRAY_LEN(table); n++)
-		if (table[n].state && exists(c, &table[n]))
-			out->msr[out->n_msrs++] = (struct x86_msr){.index = table[n].index,
-								   .value = get(c, &table[n])};
+	for (size_t n = 0; n < ARRAY_LEN(table); n++) {
+		uint64_t val;
+
+		if (table[n].state == NEVER || !exists(c, &table[n]))
+			continue;
+		val = get(c, &table[n]);
+		if (table[n].state == ALWAYS || val)
+			out->msr[out->n_msrs++] =
+				(struct x86_msr){.index = table[n].index, .value = val};
+	}
 }
 
 /* TSC and TSC_ADJUST are what they say; what that leaves over is the skew. */

@@ -4,8 +4,9 @@
  *
  * The board fills a struct arm64_config, whose storage it owns, before vm_new and passes it as
  * vm_options.arch_config; it must live as long as the VM.  The accelerator never writes it but for
- * what .made points to, which is the board's as well: it is good after vm_new, does not change
- * after that, and is what the board describes in its device tree or ACPI tables.
+ * what .made points to, which is the board's as well: it is good after vm_new but for what is said
+ * there, does not change after that, and is what the board describes in its device tree or ACPI
+ * tables.
  *
  * Without a config (NULL) there is no place for an interrupt controller: irqchip_init refuses, and
  * vCPUs run with the accelerator's choice of everything else.
@@ -50,6 +51,7 @@ struct arm64_made {
 	unsigned ipa_bits;    /* guest-physical addresses are below 1 << ipa_bits */
 	bool pmu, sve, pauth;
 	uint32_t timer_hz; /* of the generic timer (CNTFRQ_EL0); 0: not known */
+	uint64_t clidr;	   /* CLIDR_EL1; good when the vCPUs are there; 0: not known */
 };
 
 struct arm64_config {

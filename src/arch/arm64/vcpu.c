@@ -8,6 +8,7 @@
 #include "arch/arch.h"
 #include "arch/arm64/gic.h"
 #include "arch/arm64/vcpu.h"
+#include "base/endian.h"
 
 #define R(m, ...) FIELD(struct arm64_reg, m, __VA_ARGS__)
 static const struct field reg_fields[] = {
@@ -104,7 +105,7 @@ static const struct {
 	{ARM64_SYSREG(3, 0, 0, 7, 0), "ID_AA64MMFR0_EL1"},
 	{ARM64_SYSREG(3, 0, 0, 7, 1), "ID_AA64MMFR1_EL1"},
 	{ARM64_SYSREG(3, 0, 0, 7, 2), "ID_AA64MMFR2_EL1"},
-	{ARM64_SYSREG(3, 1, 0, 0, 1), "CLIDR_EL1"},
+	{ARM64_CLIDR_EL1, "CLIDR_EL1"},
 	{ARM64_SYSREG(3, 3, 0, 0, 1), "CTR_EL0"},
 	{ARM64_SCTLR_EL1, "SCTLR_EL1"},
 	{ARM64_TTBR0_EL1, "TTBR0_EL1"},
@@ -232,7 +233,7 @@ static void arm64_show(const void *state, struct strbuf *out)
 
 /*
  * A vCPU is never seen to be stuck: WFI ends with any interrupt, masked or not; nor to idle: KVM
- * keeps it inside while it waits in WFI, and the state does not say so.
+ * keeps it inside while it waits in WFI, and the state does not say so (but see arm64_waits).
  */
 static enum arch_activity arm64_activity(const void *state)
 {
@@ -243,6 +244,28 @@ static enum arch_activity arm64_activity(const void *state)
 	case ARM64_POWER_SUSPENDED: return ARCH_IDLE;
 	default: return in_user_mode(v) ? ARCH_USER : ARCH_KERNEL;
 	}
+}
+
+#define INSN_WFI	0xd503207fu
+#define INSN_WFIT	0xd5031020u
+#define INSN_WFIT_FIXED 0xffffffe0u
+
+/*
+ * KVM has moved on behind the WFI in which a vCPU sleeps.  Linux idles with interrupts masked, but
+ * not SErrors; CPUs that have been stopped for good, as by a panic, are in a WFI with all masked.
+ */
+static bool arm64_waits(const void *state, struct as *mem)
+{
+	const struct arm64_vcpu *v = state;
+	uint8_t raw[4];
+	uint32_t insn;
+	gpa_t pa;
+
+	if (v->pstate & (ARM64_PSTATE_32 | ARM64_PSTATE_A) ||
+	    !arm64_translate(v, mem, v->pc - 4, &pa) || as_read(mem, pa, raw, sizeof(raw)) != IO_OK)
+		return false;
+	insn = le32_load(raw);
+	return insn == INSN_WFI || (insn & INSN_WFIT_FIXED) == INSN_WFIT;
 }
 
 static const char *arm64_doing(const void *state)
@@ -272,5 +295,6 @@ const struct arch arch_arm64 = {
 	.show = arm64_show,
 	.doing = arm64_doing,
 	.activity = arm64_activity,
+	.waits = arm64_waits,
 	.translate = arm64_translate,
 };

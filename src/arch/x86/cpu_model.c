@@ -115,9 +115,12 @@ static const char *const bases[] = {"host", "v1", "v2", "v3", "v4"};
 
 static uint32_t *reg_of(struct x86_cpuid *c, unsigned reg)
 {
-	uint32_t *const r[] = {&c->eax, &c->ebx, &c->ecx, &c->edx};
-
-	return r[reg];
+	switch (reg) {
+	case EAX: return &c->eax;
+	case EBX: return &c->ebx;
+	case ECX: return &c->ecx;
+	default: return &c->edx;
+	}
 }
 
 static struct x86_cpuid *leaf_of(struct x86_cpuid *c, unsigned n, uint32_t leaf, uint32_t subleaf)

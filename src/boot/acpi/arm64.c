@@ -140,25 +140,109 @@ static void put_gtdt(struct acpi_set *s, const struct arm64_board *b)
 	acpi_close(s);
 }
 
-#define PPTT_NODE_LEN  20u
-#define PPTT_PACKAGE   1u
-#define PPTT_UID_VALID 2u
-#define PPTT_THREAD    4u
-#define PPTT_LEAF      8u
-#define PPTT_IDENTICAL 16u
+#define PPTT_PROCESSOR	0
+#define PPTT_CACHE	1
+#define PPTT_NODE_LEN	20u /* and 4 for each cache */
+#define PPTT_CACHE_LEN	24u
+#define PPTT_PACKAGE	1u
+#define PPTT_UID_VALID	2u
+#define PPTT_THREAD	4u
+#define PPTT_LEAF	8u
+#define PPTT_IDENTICAL	16u
+#define PPTT_TYPE_VALID 16u /* of a cache; nothing else about it is known */
 
-/* Adds a processor node; returns its offset in the table, by which its children refer to it. */
-static uint32_t put_processor(struct acpi_set *s, uint32_t flags, uint32_t parent, uint32_t uid)
+/* Cache types as in CLIDR_EL1's Ctype fields [Arm ARM D19.2.27]. */
+enum { CACHE_NONE, CACHE_INSTRUCTION, CACHE_DATA, CACHE_SEPARATE, CACHE_UNIFIED };
+#define PPTT_DATA	 (0u << 2)
+#define PPTT_INSTRUCTION (1u << 2)
+#define PPTT_UNIFIED	 (2u << 2)
+
+/* Offsets of cache structures in the table; 0: none. */
+struct caches {
+	uint32_t core[2]; /* the innermost data and instruction cache */
+	uint32_t package;
+};
+
+static uint32_t pptt_offset(const struct acpi_set *s)
 {
-	uint32_t off = (uint32_t)(s->img->tables.len - s->start);
+	return (uint32_t)(s->img->tables.len - s->start);
+}
 
-	acpi_put8(s, 0);
-	acpi_put8(s, PPTT_NODE_LEN);
+static uint32_t put_cache(struct acpi_set *s, uint8_t type, uint32_t next)
+{
+	uint32_t off = pptt_offset(s);
+
+	acpi_put8(s, PPTT_CACHE);
+	acpi_put8(s, PPTT_CACHE_LEN);
+	acpi_put16(s, 0);
+	acpi_put32(s, PPTT_TYPE_VALID);
+	acpi_put32(s, next);
+	acpi_put32(s, 0); /* size */
+	acpi_put32(s, 0); /* sets */
+	acpi_put8(s, 0);  /* ways */
+	acpi_put8(s, type);
+	acpi_put16(s, 0); /* bytes in a line */
+	return off;
+}
+
+static unsigned cache_type(uint64_t clidr, unsigned level)
+{
+	return level > 7 ? CACHE_NONE : clidr >> (level - 1) * 3 & 7;
+}
+
+/*
+ * Linux wants to find here what CLIDR_EL1 says, no more and no less: it makes room by the one and
+ * fills it by the other.  Outer caches come first, because inner ones refer to them.  The outermost
+ * is the package's if it is unified and not the only one: a guest's scheduler takes CPUs without a
+ * common cache for strangers.
+ */
+static struct caches put_caches(struct acpi_set *s, uint64_t clidr)
+{
+	struct caches c = {0};
+	unsigned level = 0;
+
+	while (cache_type(clidr, level + 1) != CACHE_NONE)
+		level++;
+	if (level > 1 && cache_type(clidr, level) == CACHE_UNIFIED) {
+		c.package = put_cache(s, PPTT_UNIFIED, 0);
+		level--;
+	}
+	for (; level > 0; level--) {
+		unsigned type = cache_type(clidr, level);
+
+		if (type == CACHE_DATA || type == CACHE_SEPARATE)
+			c.core[0] = put_cache(s, PPTT_DATA, c.core[0]);
+		if (type == CACHE_INSTRUCTION || type == CACHE_SEPARATE)
+			c.core[1] = put_cache(s, PPTT_INSTRUCTION, c.core[1]);
+		if (type >= CACHE_UNIFIED)
+			c.core[0] = c.core[1] = put_cache(s, PPTT_UNIFIED, c.core[0]);
+	}
+	if (c.core[0] == c.core[1])
+		c.core[1] = 0;
+	return c;
+}
+
+/*
+ * Adds a processor node with @n caches of its own, those that are 0 left out; returns its offset in
+ * the table, by which its children refer to it.
+ */
+static uint32_t put_processor(struct acpi_set *s, uint32_t flags, uint32_t parent, uint32_t uid,
+			      const uint32_t *cache, unsigned n)
+{
+	uint32_t off = pptt_offset(s), there = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		there += cache[i] != 0;
+	acpi_put8(s, PPTT_PROCESSOR);
+	acpi_put8(s, (uint8_t)(PPTT_NODE_LEN + there * 4));
 	acpi_put16(s, 0);
 	acpi_put32(s, flags | PPTT_IDENTICAL);
 	acpi_put32(s, parent);
 	acpi_put32(s, uid);
-	acpi_put32(s, 0); /* caches: the guest reads them from its registers */
+	acpi_put32(s, there);
+	for (unsigned i = 0; i < n; i++)
+		if (cache[i])
+			acpi_put32(s, cache[i]);
 	return off;
 }
 
@@ -167,18 +251,21 @@ static void put_pptt(struct acpi_set *s, const struct arm64_board *b)
 {
 	unsigned threads = b->threads ? b->threads : 1, cores = b->cores ? b->cores : b->n_cpus;
 	uint32_t package = 0, core = 0;
+	struct caches c;
 
 	acpi_open(s, "PPTT", PPTT_REVISION, true);
+	c = put_caches(s, b->clidr);
 	for (unsigned i = 0; i < b->n_cpus; i++) {
 		if (i % (cores * threads) == 0)
-			package = put_processor(s, PPTT_PACKAGE, 0, i / (cores * threads));
+			package = put_processor(s, PPTT_PACKAGE, 0, i / (cores * threads),
+						&c.package, 1);
 		if (threads == 1) {
-			put_processor(s, PPTT_UID_VALID | PPTT_LEAF, package, i);
+			put_processor(s, PPTT_UID_VALID | PPTT_LEAF, package, i, c.core, 2);
 			continue;
 		}
 		if (i % threads == 0)
-			core = put_processor(s, 0, package, i / threads % cores);
-		put_processor(s, PPTT_UID_VALID | PPTT_LEAF | PPTT_THREAD, core, i);
+			core = put_processor(s, 0, package, i / threads % cores, c.core, 2);
+		put_processor(s, PPTT_UID_VALID | PPTT_LEAF | PPTT_THREAD, core, i, NULL, 0);
 	}
 	acpi_close(s);
 }

@@ -61,6 +61,7 @@ struct arm64_timer {
 struct arm64_chip {
 	uint64_t base;
 	uint32_t spi;
+	uint32_t periph_id; /* PeriphID, told by device tree to spare the guest reading it; or 0 */
 };
 
 /* A device that needs no more than an identity and resources, e.g. virtio-mmio. */
@@ -80,6 +81,7 @@ struct arm64_board {
 
 	const struct arm64_cpu *cpu; /* the boot CPU first */
 	unsigned n_cpus;
+	uint64_t clidr;			  /* CLIDR_EL1 of every CPU; 0: not known */
 	unsigned sockets, cores, threads; /* product is n_cpus, threads next to each other; all 0:
 					     one socket of single-threaded cores */
 

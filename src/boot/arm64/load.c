@@ -346,3 +346,29 @@ int boot_arm64_load(struct as *mem, const struct boot_arm64_params *p,
 	      (unsigned long long)plan.dtb, (unsigned long long)plan.tables);
 	return load_fdt(mem, p, &plan, &chosen, e);
 }
+
+int boot_arm64_check_raw(const struct boot_image *img, gpa_t base, uint64_t len, struct err *e)
+{
+	gpa_t at = img->raw_addr;
+	char has[32];
+
+	if (at % 4)
+		return err_set(e, -EINVAL, "%s: cannot start at %#llx: not a multiple of 4",
+			       img->file.path, (unsigned long long)at);
+	if (at >= base && img->file.size <= len && at - base <= len - img->file.size)
+		return 0;
+	return err_set(e, -EINVAL, "%s: cannot be at %#llx: RAM of this machine is %s at %#llx",
+		       img->file.path, (unsigned long long)at, str_size(len, has, sizeof(has)),
+		       (unsigned long long)base);
+}
+
+int boot_arm64_load_raw(struct as *mem, const struct boot_image *img, struct err *e)
+{
+	struct boot_src src = boot_src_file(&img->file);
+	int r = boot_files_check(img, NULL, 0, e);
+
+	if (r)
+		return r;
+	r = boot_copy(mem, img->raw_addr, &src, 0, img->file.size, e);
+	return r ? err_prefix(e, "%s", img->file.path) : 0;
+}

@@ -55,4 +55,12 @@ int boot_arm64_check(const struct boot_arm64_params *p, struct err *e) MUST_CHEC
 int boot_arm64_load(struct as *mem, const struct boot_arm64_params *p,
 		    struct boot_arm64_entry *entry, struct err *e) MUST_CHECK;
 
+/*
+ * The same for an image of boot_image_open_raw, which gets neither device tree nor tables: whether
+ * it fits into @len bytes of RAM at @base, and writing it into @mem.
+ */
+int boot_arm64_check_raw(const struct boot_image *img, gpa_t base, uint64_t len,
+			 struct err *e) MUST_CHECK;
+int boot_arm64_load_raw(struct as *mem, const struct boot_image *img, struct err *e) MUST_CHECK;
+
 #endif

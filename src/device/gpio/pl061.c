@@ -26,7 +26,6 @@
 #include "core/vm.h"
 #include "device/primecell.h"
 
-#define PERIPH_ID PRIMECELL_PERIPH_ID(0x061u, 0u)
 #define POWER_KEY (1u << 3)
 #define PRESS_NS  UINT64_C(100000000)
 
@@ -102,7 +101,7 @@ static uint64_t gpio_read(struct device *d, uint64_t off, unsigned size)
 	if (off <= DATA_LAST)
 		return pins(g) & off >> 2;
 	if (off >= PRIMECELL_ID && off % 4 == 0)
-		return primecell_id(PERIPH_ID, off);
+		return primecell_id(PRIMECELL_PL061, off);
 	switch (off) {
 	case DIR: return g->dir;
 	case IS: return g->is;

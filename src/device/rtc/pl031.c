@@ -21,8 +21,7 @@
 #include "core/vm.h"
 #include "device/primecell.h"
 
-#define NS	  UINT64_C(1000000000)
-#define PERIPH_ID PRIMECELL_PERIPH_ID(0x031u, 0u)
+#define NS UINT64_C(1000000000)
 
 enum { DR = 0, MR = 4, LR = 8, CR = 0xc, IMSC = 0x10, RIS = 0x14, MIS = 0x18, ICR = 0x1c };
 
@@ -98,7 +97,7 @@ static uint64_t rtc_read(struct device *d, uint64_t off, unsigned size)
 
 	(void)size;
 	if (off >= PRIMECELL_ID)
-		return primecell_id(PERIPH_ID, off);
+		return primecell_id(PRIMECELL_PL031, off);
 	switch (off) {
 	case DR: return counter(c, wall_ns(c) / NS);
 	case MR: return c->mr;

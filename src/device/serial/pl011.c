@@ -50,7 +50,6 @@
 #define FIFO	  32u
 #define CLOCK_MHZ 24u
 #define POLLS	  8u
-#define PERIPH_ID PRIMECELL_PERIPH_ID(0x011u, 3u)
 
 enum { DR = 0, RSR = 4, FR = 0x18, ILPR = 0x20, IBRD = 0x24, FBRD = 0x28, LCR_H = 0x2c };
 enum { CR = 0x30, IFLS = 0x34, IMSC = 0x38, RIS = 0x3c, MIS = 0x40, ICR = 0x44, DMACR = 0x48 };
@@ -320,7 +319,7 @@ static uint64_t uart_read(struct device *d, uint64_t off, unsigned size)
 
 	(void)size;
 	if (off >= PRIMECELL_ID && off % 4 == 0)
-		return primecell_id(PERIPH_ID, off);
+		return primecell_id(PRIMECELL_PL011, off);
 	switch (off) {
 	case DR:
 		val = rx_pop(u);

@@ -20,6 +20,7 @@
 #include "base/str.h"
 #include "base/sys.h"
 #include "boot/arm64/load.h"
+#include "device/primecell.h"
 #include "machine/options.h"
 #include "machine/parts.h"
 
@@ -79,6 +80,11 @@ static void board_exit(struct vm *vm)
 	vm->board = NULL;
 }
 
+static bool is_raw(const struct virt *b)
+{
+	return b->image && b->image->format == BOOT_FORMAT_RAW;
+}
+
 static int board_reset(struct vm *vm, struct err *e)
 {
 	struct virt *b = vm->board;
@@ -88,6 +94,11 @@ static int board_reset(struct vm *vm, struct err *e)
 
 	if (!b->image)
 		return 0;
+	if (is_raw(b)) {
+		boot->pc = b->image->raw_addr;
+		return boot_arm64_load_raw(&vm->mem, b->image, e);
+	}
+	b->board.clidr = b->made.clidr;
 	rc = boot_arm64_load(&vm->mem, &b->params, &entry, e);
 	if (rc)
 		return rc;
@@ -123,8 +134,7 @@ static bool shown_cpu(const struct machine_config *c)
 /* What only other machines have, and what this one has one of. */
 static int refuse_foreign(const struct machine_config *c, struct err *e)
 {
-	const char *what = c->raw			  ? "--raw"
-			   : c->boot != BOOT_AUTO	  ? "--boot"
+	const char *what = c->boot != BOOT_AUTO		  ? "--boot"
 			   : c->kaslr			  ? "--kaslr"
 			   : c->irqchip != IRQCHIP_KERNEL ? "--irqchip"
 			   : shown_cpu(c)		  ? "--cpu"
@@ -148,12 +158,23 @@ static int refuse_foreign(const struct machine_config *c, struct err *e)
 	return 0;
 }
 
+static int plan_raw(struct virt *b, struct err *e)
+{
+	const struct machine_config *c = b->config;
+	gpa_t at = c->raw_addr == MACHINE_RAW_ADDR ? RAM_BASE + BOOT_ARM64_RAW_ADDR : c->raw_addr;
+	int rc = boot_image_open_raw(c->raw, BOOT_ARM64, at, &b->image, e);
+
+	return rc ? rc : boot_arm64_check_raw(b->image, RAM_BASE, c->memory, e);
+}
+
 static int plan_boot(struct virt *b, struct err *e)
 {
 	const struct machine_config *c = b->config;
 	int rc = 0;
 
-	if (c->kernel)
+	if (c->raw)
+		rc = plan_raw(b, e);
+	else if (c->kernel)
 		rc = boot_image_open(c->kernel, BOOT_ARM64, &b->image, e);
 	for (unsigned i = 0; i < c->n_initrds && !rc; i++)
 		rc = boot_file_open(&b->initrd[i], c->initrd[i], e);
@@ -206,9 +227,9 @@ static int describe(struct virt *b, struct err *e)
 			  .virt = ARM64_PPI_TIMER_VIRT,
 			  .hyp = ARM64_PPI_TIMER_HYP},
 		.pmu_ppi = b->made.pmu ? ARM64_PPI_PMU : 0,
-		.uart = {c->serial[0] ? UART : 0, UART_SPI},
-		.rtc = {RTC, RTC_SPI},
-		.gpio = {GPIO, GPIO_SPI},
+		.uart = {c->serial[0] ? UART : 0, UART_SPI, PRIMECELL_PL011},
+		.rtc = {RTC, RTC_SPI, PRIMECELL_PL031},
+		.gpio = {GPIO, GPIO_SPI, PRIMECELL_PL061},
 		.power_pin = GPIO_POWER,
 	};
 	describe_gic(b);
@@ -283,7 +304,7 @@ static int assemble(struct vm *vm, struct virt *b, struct err *e)
 {
 	int rc = check_space(b, e);
 
-	if (!rc && b->image)
+	if (!rc && b->image && !is_raw(b))
 		rc = describe(b, e);
 	if (!rc)
 		rc = add_memory(vm, b, e);

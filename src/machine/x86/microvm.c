@@ -90,7 +90,10 @@ static int plan_boot(struct microvm *b, struct err *e)
 
 	memmap_init(&b->map, c->memory);
 	if (c->raw)
-		rc = boot_image_open_raw(c->raw, c->raw_addr, &b->image, e);
+		rc = boot_image_open_raw(c->raw, BOOT_X86,
+					 c->raw_addr == MACHINE_RAW_ADDR ? BOOT_RAW_ADDR
+									 : c->raw_addr,
+					 &b->image, e);
 	else if (c->kernel)
 		rc = boot_image_open(c->kernel, BOOT_X86, &b->image, e);
 	for (unsigned i = 0; i < c->n_initrds && !rc; i++)
@@ -178,7 +181,8 @@ static int add_hpet(struct vm *vm, const struct machine_config *c, struct err *e
 	struct device *d;
 	int rc = device_new(vm, device_class_find("hpet"), NULL, &d, e);
 
-	for (unsigned i = machine_irqchip(c) == IRQCHIP_USER ? 0 : 2; i < ARRAY_LEN(pin) && !rc; i++) {
+	for (unsigned i = machine_irqchip(c) == IRQCHIP_USER ? 0 : 2; i < ARRAY_LEN(pin) && !rc;
+	     i++) {
 		rc = device_wire(d, i, pin[i], e);
 		if (rc)
 			device_free(d);

@@ -337,38 +337,101 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "VIRT    ", 0x00000001)
 [064h 0100   4]      Virtual EL2 Timer Flags : 00000000
 ==== PPTT
 [000h 0000   4]                    Signature : "PPTT"    [Processor Properties Topology Table]
-[004h 0004   4]                 Table Length : 0000004C
+[004h 0004   4]                 Table Length : 000000A0
 [008h 0008   1]                     Revision : 02
-[009h 0009   1]                     Checksum : 7B
+[009h 0009   1]                     Checksum : 95
 [00Ah 0010   6]                       Oem ID : "LODGE "
 [010h 0016   8]                 Oem Table ID : "VIRT    "
 [018h 0024   4]                 Oem Revision : 00000001
 [01Ch 0028   4]              Asl Compiler ID : "LODG"
 [020h 0032   4]        Asl Compiler Revision : 00000001
-[024h 0036   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[025h 0037   1]                       Length : 14
+[024h 0036   1]                Subtable Type : 01 [Cache Type]
+[025h 0037   1]                       Length : 18
 [026h 0038   2]                     Reserved : 0000
-[028h 0040   4]        Flags (decoded below) : 00000011
+[028h 0040   4]        Flags (decoded below) : 00000010
+                                  Size valid : 0
+                        Number of Sets valid : 0
+                         Associativity valid : 0
+                       Allocation Type valid : 0
+                            Cache Type valid : 1
+                          Write Policy valid : 0
+                             Line Size valid : 0
+[02Ch 0044   4]          Next Level of Cache : 00000000
+[030h 0048   4]                         Size : 00000000
+[034h 0052   4]               Number of Sets : 00000000
+[038h 0056   1]                Associativity : 00
+[039h 0057   1]                   Attributes : 08
+                             Allocation Type : 0
+                                  Cache Type : 2
+                                Write Policy : 0
+[03Ah 0058   2]                    Line Size : 0000
+[03Ch 0060   1]                Subtable Type : 01 [Cache Type]
+[03Dh 0061   1]                       Length : 18
+[03Eh 0062   2]                     Reserved : 0000
+[040h 0064   4]        Flags (decoded below) : 00000010
+                                  Size valid : 0
+                        Number of Sets valid : 0
+                         Associativity valid : 0
+                       Allocation Type valid : 0
+                            Cache Type valid : 1
+                          Write Policy valid : 0
+                             Line Size valid : 0
+[044h 0068   4]          Next Level of Cache : 00000000
+[048h 0072   4]                         Size : 00000000
+[04Ch 0076   4]               Number of Sets : 00000000
+[050h 0080   1]                Associativity : 00
+[051h 0081   1]                   Attributes : 00
+                             Allocation Type : 0
+                                  Cache Type : 0
+                                Write Policy : 0
+[052h 0082   2]                    Line Size : 0000
+[054h 0084   1]                Subtable Type : 01 [Cache Type]
+[055h 0085   1]                       Length : 18
+[056h 0086   2]                     Reserved : 0000
+[058h 0088   4]        Flags (decoded below) : 00000010
+                                  Size valid : 0
+                        Number of Sets valid : 0
+                         Associativity valid : 0
+                       Allocation Type valid : 0
+                            Cache Type valid : 1
+                          Write Policy valid : 0
+                             Line Size valid : 0
+[05Ch 0092   4]          Next Level of Cache : 00000000
+[060h 0096   4]                         Size : 00000000
+[064h 0100   4]               Number of Sets : 00000000
+[068h 0104   1]                Associativity : 00
+[069h 0105   1]                   Attributes : 04
+                             Allocation Type : 0
+                                  Cache Type : 1
+                                Write Policy : 0
+[06Ah 0106   2]                    Line Size : 0000
+[06Ch 0108   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[06Dh 0109   1]                       Length : 18
+[06Eh 0110   2]                     Reserved : 0000
+[070h 0112   4]        Flags (decoded below) : 00000011
                             Physical package : 1
                      ACPI Processor ID valid : 0
                        Processor is a thread : 0
                               Node is a leaf : 0
                     Identical Implementation : 1
-[02Ch 0044   4]                       Parent : 00000000
-[030h 0048   4]            ACPI Processor ID : 00000000
-[034h 0052   4]      Private Resource Number : 00000000
-[038h 0056   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[039h 0057   1]                       Length : 14
-[03Ah 0058   2]                     Reserved : 0000
-[03Ch 0060   4]        Flags (decoded below) : 0000001A
+[074h 0116   4]                       Parent : 00000000
+[078h 0120   4]            ACPI Processor ID : 00000000
+[07Ch 0124   4]      Private Resource Number : 00000001
+[080h 0128   4]             Private Resource : 00000024
+[084h 0132   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[085h 0133   1]                       Length : 1C
+[086h 0134   2]                     Reserved : 0000
+[088h 0136   4]        Flags (decoded below) : 0000001A
                             Physical package : 0
                      ACPI Processor ID valid : 1
                        Processor is a thread : 0
                               Node is a leaf : 1
                     Identical Implementation : 1
-[040h 0064   4]                       Parent : 00000024
-[044h 0068   4]            ACPI Processor ID : 00000000
-[048h 0072   4]      Private Resource Number : 00000000
+[08Ch 0140   4]                       Parent : 0000006C
+[090h 0144   4]            ACPI Processor ID : 00000000
+[094h 0148   4]      Private Resource Number : 00000002
+[098h 0152   4]             Private Resource : 0000003C
+[09Ch 0156   4]             Private Resource : 00000054
 ==== SPCR
 [000h 0000   4]                    Signature : "SPCR"    [Serial Port Console Redirection table]
 [004h 0004   4]                 Table Length : 00000050
@@ -408,7 +471,7 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "VIRT    ", 0x00000001)
 [000h 0000   4]                    Signature : "XSDT"    [Extended System Description Table]
 [004h 0004   4]                 Table Length : 00000054
 [008h 0008   1]                     Revision : 01
-[009h 0009   1]                     Checksum : 8C
+[009h 0009   1]                     Checksum : EB
 [00Ah 0010   6]                       Oem ID : "LODGE "
 [010h 0016   8]                 Oem Table ID : "VIRT    "
 [018h 0024   4]                 Oem Revision : 00000001
@@ -418,5 +481,5 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "VIRT    ", 0x00000001)
 [02Ch 0044   8]       ACPI Table Address   1 : 00000000000E0250
 [034h 0052   8]       ACPI Table Address   2 : 00000000000E0310
 [03Ch 0060   8]       ACPI Table Address   3 : 00000000000E0380
-[044h 0068   8]       ACPI Table Address   4 : 00000000000E03D0
-[04Ch 0076   8]       ACPI Table Address   5 : 00000000000E0420
+[044h 0068   8]       ACPI Table Address   4 : 00000000000E0420
+[04Ch 0076   8]       ACPI Table Address   5 : 00000000000E0470

@@ -455,98 +455,183 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "VIRT    ", 0x00000001)
 [064h 0100   4]      Virtual EL2 Timer Flags : 00000000
 ==== PPTT
 [000h 0000   4]                    Signature : "PPTT"    [Processor Properties Topology Table]
-[004h 0004   4]                 Table Length : 000000B0
+[004h 0004   4]                 Table Length : 00000124
 [008h 0008   1]                     Revision : 02
-[009h 0009   1]                     Checksum : B2
+[009h 0009   1]                     Checksum : F0
 [00Ah 0010   6]                       Oem ID : "LODGE "
 [010h 0016   8]                 Oem Table ID : "VIRT    "
 [018h 0024   4]                 Oem Revision : 00000001
 [01Ch 0028   4]              Asl Compiler ID : "LODG"
 [020h 0032   4]        Asl Compiler Revision : 00000001
-[024h 0036   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[025h 0037   1]                       Length : 14
+[024h 0036   1]                Subtable Type : 01 [Cache Type]
+[025h 0037   1]                       Length : 18
 [026h 0038   2]                     Reserved : 0000
-[028h 0040   4]        Flags (decoded below) : 00000011
+[028h 0040   4]        Flags (decoded below) : 00000010
+                                  Size valid : 0
+                        Number of Sets valid : 0
+                         Associativity valid : 0
+                       Allocation Type valid : 0
+                            Cache Type valid : 1
+                          Write Policy valid : 0
+                             Line Size valid : 0
+[02Ch 0044   4]          Next Level of Cache : 00000000
+[030h 0048   4]                         Size : 00000000
+[034h 0052   4]               Number of Sets : 00000000
+[038h 0056   1]                Associativity : 00
+[039h 0057   1]                   Attributes : 08
+                             Allocation Type : 0
+                                  Cache Type : 2
+                                Write Policy : 0
+[03Ah 0058   2]                    Line Size : 0000
+[03Ch 0060   1]                Subtable Type : 01 [Cache Type]
+[03Dh 0061   1]                       Length : 18
+[03Eh 0062   2]                     Reserved : 0000
+[040h 0064   4]        Flags (decoded below) : 00000010
+                                  Size valid : 0
+                        Number of Sets valid : 0
+                         Associativity valid : 0
+                       Allocation Type valid : 0
+                            Cache Type valid : 1
+                          Write Policy valid : 0
+                             Line Size valid : 0
+[044h 0068   4]          Next Level of Cache : 00000000
+[048h 0072   4]                         Size : 00000000
+[04Ch 0076   4]               Number of Sets : 00000000
+[050h 0080   1]                Associativity : 00
+[051h 0081   1]                   Attributes : 08
+                             Allocation Type : 0
+                                  Cache Type : 2
+                                Write Policy : 0
+[052h 0082   2]                    Line Size : 0000
+[054h 0084   1]                Subtable Type : 01 [Cache Type]
+[055h 0085   1]                       Length : 18
+[056h 0086   2]                     Reserved : 0000
+[058h 0088   4]        Flags (decoded below) : 00000010
+                                  Size valid : 0
+                        Number of Sets valid : 0
+                         Associativity valid : 0
+                       Allocation Type valid : 0
+                            Cache Type valid : 1
+                          Write Policy valid : 0
+                             Line Size valid : 0
+[05Ch 0092   4]          Next Level of Cache : 0000003C
+[060h 0096   4]                         Size : 00000000
+[064h 0100   4]               Number of Sets : 00000000
+[068h 0104   1]                Associativity : 00
+[069h 0105   1]                   Attributes : 00
+                             Allocation Type : 0
+                                  Cache Type : 0
+                                Write Policy : 0
+[06Ah 0106   2]                    Line Size : 0000
+[06Ch 0108   1]                Subtable Type : 01 [Cache Type]
+[06Dh 0109   1]                       Length : 18
+[06Eh 0110   2]                     Reserved : 0000
+[070h 0112   4]        Flags (decoded below) : 00000010
+                                  Size valid : 0
+                        Number of Sets valid : 0
+                         Associativity valid : 0
+                       Allocation Type valid : 0
+                            Cache Type valid : 1
+                          Write Policy valid : 0
+                             Line Size valid : 0
+[074h 0116   4]          Next Level of Cache : 0000003C
+[078h 0120   4]                         Size : 00000000
+[07Ch 0124   4]               Number of Sets : 00000000
+[080h 0128   1]                Associativity : 00
+[081h 0129   1]                   Attributes : 04
+                             Allocation Type : 0
+                                  Cache Type : 1
+                                Write Policy : 0
+[082h 0130   2]                    Line Size : 0000
+[084h 0132   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[085h 0133   1]                       Length : 18
+[086h 0134   2]                     Reserved : 0000
+[088h 0136   4]        Flags (decoded below) : 00000011
                             Physical package : 1
                      ACPI Processor ID valid : 0
                        Processor is a thread : 0
                               Node is a leaf : 0
                     Identical Implementation : 1
-[02Ch 0044   4]                       Parent : 00000000
-[030h 0048   4]            ACPI Processor ID : 00000000
-[034h 0052   4]      Private Resource Number : 00000000
-[038h 0056   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[039h 0057   1]                       Length : 14
-[03Ah 0058   2]                     Reserved : 0000
-[03Ch 0060   4]        Flags (decoded below) : 00000010
-                            Physical package : 0
-                     ACPI Processor ID valid : 0
-                       Processor is a thread : 0
-                              Node is a leaf : 0
-                    Identical Implementation : 1
-[040h 0064   4]                       Parent : 00000024
-[044h 0068   4]            ACPI Processor ID : 00000000
-[048h 0072   4]      Private Resource Number : 00000000
-[04Ch 0076   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[04Dh 0077   1]                       Length : 14
-[04Eh 0078   2]                     Reserved : 0000
-[050h 0080   4]        Flags (decoded below) : 0000001E
-                            Physical package : 0
-                     ACPI Processor ID valid : 1
-                       Processor is a thread : 1
-                              Node is a leaf : 1
-                    Identical Implementation : 1
-[054h 0084   4]                       Parent : 00000038
-[058h 0088   4]            ACPI Processor ID : 00000000
-[05Ch 0092   4]      Private Resource Number : 00000000
-[060h 0096   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[061h 0097   1]                       Length : 14
-[062h 0098   2]                     Reserved : 0000
-[064h 0100   4]        Flags (decoded below) : 0000001E
-                            Physical package : 0
-                     ACPI Processor ID valid : 1
-                       Processor is a thread : 1
-                              Node is a leaf : 1
-                    Identical Implementation : 1
-[068h 0104   4]                       Parent : 00000038
-[06Ch 0108   4]            ACPI Processor ID : 00000001
-[070h 0112   4]      Private Resource Number : 00000000
-[074h 0116   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[075h 0117   1]                       Length : 14
-[076h 0118   2]                     Reserved : 0000
-[078h 0120   4]        Flags (decoded below) : 00000010
-                            Physical package : 0
-                     ACPI Processor ID valid : 0
-                       Processor is a thread : 0
-                              Node is a leaf : 0
-                    Identical Implementation : 1
-[07Ch 0124   4]                       Parent : 00000024
-[080h 0128   4]            ACPI Processor ID : 00000001
-[084h 0132   4]      Private Resource Number : 00000000
-[088h 0136   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[089h 0137   1]                       Length : 14
-[08Ah 0138   2]                     Reserved : 0000
-[08Ch 0140   4]        Flags (decoded below) : 0000001E
-                            Physical package : 0
-                     ACPI Processor ID valid : 1
-                       Processor is a thread : 1
-                              Node is a leaf : 1
-                    Identical Implementation : 1
-[090h 0144   4]                       Parent : 00000074
-[094h 0148   4]            ACPI Processor ID : 00000002
-[098h 0152   4]      Private Resource Number : 00000000
+[08Ch 0140   4]                       Parent : 00000000
+[090h 0144   4]            ACPI Processor ID : 00000000
+[094h 0148   4]      Private Resource Number : 00000001
+[098h 0152   4]             Private Resource : 00000024
 [09Ch 0156   1]                Subtable Type : 00 [Processor Hierarchy Node]
-[09Dh 0157   1]                       Length : 14
+[09Dh 0157   1]                       Length : 1C
 [09Eh 0158   2]                     Reserved : 0000
-[0A0h 0160   4]        Flags (decoded below) : 0000001E
+[0A0h 0160   4]        Flags (decoded below) : 00000010
+                            Physical package : 0
+                     ACPI Processor ID valid : 0
+                       Processor is a thread : 0
+                              Node is a leaf : 0
+                    Identical Implementation : 1
+[0A4h 0164   4]                       Parent : 00000084
+[0A8h 0168   4]            ACPI Processor ID : 00000000
+[0ACh 0172   4]      Private Resource Number : 00000002
+[0B0h 0176   4]             Private Resource : 00000054
+[0B4h 0180   4]             Private Resource : 0000006C
+[0B8h 0184   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[0B9h 0185   1]                       Length : 14
+[0BAh 0186   2]                     Reserved : 0000
+[0BCh 0188   4]        Flags (decoded below) : 0000001E
                             Physical package : 0
                      ACPI Processor ID valid : 1
                        Processor is a thread : 1
                               Node is a leaf : 1
                     Identical Implementation : 1
-[0A4h 0164   4]                       Parent : 00000074
-[0A8h 0168   4]            ACPI Processor ID : 00000003
-[0ACh 0172   4]      Private Resource Number : 00000000
+[0C0h 0192   4]                       Parent : 0000009C
+[0C4h 0196   4]            ACPI Processor ID : 00000000
+[0C8h 0200   4]      Private Resource Number : 00000000
+[0CCh 0204   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[0CDh 0205   1]                       Length : 14
+[0CEh 0206   2]                     Reserved : 0000
+[0D0h 0208   4]        Flags (decoded below) : 0000001E
+                            Physical package : 0
+                     ACPI Processor ID valid : 1
+                       Processor is a thread : 1
+                              Node is a leaf : 1
+                    Identical Implementation : 1
+[0D4h 0212   4]                       Parent : 0000009C
+[0D8h 0216   4]            ACPI Processor ID : 00000001
+[0DCh 0220   4]      Private Resource Number : 00000000
+[0E0h 0224   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[0E1h 0225   1]                       Length : 1C
+[0E2h 0226   2]                     Reserved : 0000
+[0E4h 0228   4]        Flags (decoded below) : 00000010
+                            Physical package : 0
+                     ACPI Processor ID valid : 0
+                       Processor is a thread : 0
+                              Node is a leaf : 0
+                    Identical Implementation : 1
+[0E8h 0232   4]                       Parent : 00000084
+[0ECh 0236   4]            ACPI Processor ID : 00000001
+[0F0h 0240   4]      Private Resource Number : 00000002
+[0F4h 0244   4]             Private Resource : 00000054
+[0F8h 0248   4]             Private Resource : 0000006C
+[0FCh 0252   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[0FDh 0253   1]                       Length : 14
+[0FEh 0254   2]                     Reserved : 0000
+[100h 0256   4]        Flags (decoded below) : 0000001E
+                            Physical package : 0
+                     ACPI Processor ID valid : 1
+                       Processor is a thread : 1
+                              Node is a leaf : 1
+                    Identical Implementation : 1
+[104h 0260   4]                       Parent : 000000E0
+[108h 0264   4]            ACPI Processor ID : 00000002
+[10Ch 0268   4]      Private Resource Number : 00000000
+[110h 0272   1]                Subtable Type : 00 [Processor Hierarchy Node]
+[111h 0273   1]                       Length : 14
+[112h 0274   2]                     Reserved : 0000
+[114h 0276   4]        Flags (decoded below) : 0000001E
+                            Physical package : 0
+                     ACPI Processor ID valid : 1
+                       Processor is a thread : 1
+                              Node is a leaf : 1
+                    Identical Implementation : 1
+[118h 0280   4]                       Parent : 000000E0
+[11Ch 0284   4]            ACPI Processor ID : 00000003
+[120h 0288   4]      Private Resource Number : 00000000
 ==== SPCR
 [000h 0000   4]                    Signature : "SPCR"    [Serial Port Console Redirection table]
 [004h 0004   4]                 Table Length : 00000050
@@ -596,5 +681,5 @@ DefinitionBlock ("", "DSDT", 2, "LODGE ", "VIRT    ", 0x00000001)
 [02Ch 0044   8]       ACPI Table Address   1 : 00000000000E0370
 [034h 0052   8]       ACPI Table Address   2 : 00000000000E0500
 [03Ch 0060   8]       ACPI Table Address   3 : 00000000000E0570
-[044h 0068   8]       ACPI Table Address   4 : 00000000000E0620
-[04Ch 0076   8]       ACPI Table Address   5 : 00000000000E0670
+[044h 0068   8]       ACPI Table Address   4 : 00000000000E06A0
+[04Ch 0076   8]       ACPI Table Address   5 : 00000000000E06F0

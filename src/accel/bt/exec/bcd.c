@@ -37,10 +37,12 @@ void exec_aam(struct bt_cpu *c, const struct insn *i)
 {
 	uint8_t al = get_al(c), base = (uint8_t)i->imm;
 
-	if (!base)
+	if (base) {
+		gpr_write(c, X86_RAX, (uint64_t)(al / base) << 8 | al % base, 2);
+		flags_put(c, flags_zsp(al % base, 1));
+	} else {
 		bt_raise(c, X86_DE);
-	gpr_write(c, X86_RAX, (uint64_t)(al / base) << 8 | al % base, 2);
-	flags_put(c, flags_zsp(al % base, 1));
+	}
 }
 
 void exec_aad(struct bt_cpu *c, const struct insn *i)

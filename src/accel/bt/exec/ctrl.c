@@ -271,6 +271,25 @@ void exec_mov_dr(struct bt_cpu *c, const struct insn *i)
 	step_over(c, i);
 }
 
+void bt_io_breakpoint(struct bt_cpu *c, uint16_t port, unsigned n)
+{
+	static const uint8_t length[] = {1, 2, 8, 4};
+
+	if (!(c->cr4 & CR4_DE))
+		return;
+	for (unsigned k = 0; k < 4; k++) {
+		unsigned len = length[c->dr7 >> (18 + 4 * k) & 3];
+		uint64_t at = c->dr[k] & ~(uint64_t)(len - 1);
+
+		if (!(c->dr7 >> (2 * k) & 3) || (c->dr7 >> (16 + 4 * k) & 3) != 2)
+			continue;
+		if (port < at + len && at < (uint64_t)port + n) {
+			c->dr_hits |= (uint8_t)(1u << k);
+			c->dr_pending = true;
+		}
+	}
+}
+
 /* Translations. ----------------------------------------------------------------------------- */
 
 void exec_invlpg(struct bt_cpu *c, const struct insn *i)

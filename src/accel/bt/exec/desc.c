@@ -52,34 +52,17 @@ void desc_read_high(struct bt_cpu *c, enum bt_vector fault, struct desc *d)
 		bt_raise_err(c, fault, sel_error(d->sel));
 }
 
-/*
- * An atomic change of the type byte of a descriptor.  Tables are supervisor's memory: while the
- * pointer is got the CPU is taken to be at CPL 0.  The probe in front raises what there is to
- * raise.
- */
+/* An atomic change of the type byte of a descriptor; tables are supervisor's memory. */
 static void type_byte(struct bt_cpu *c, uint64_t la, uint8_t set, uint8_t clear)
 {
 	struct bt_bounce b;
-	struct bt_mode mode = c->mode;
-	uint8_t *p;
+	uint8_t *p = bt_get_sys(c, la + 5, 1, BT_RMW, true, &b);
 
-	bt_probe_as(c, la + 5, 1, BT_RMW, false);
-	if (mode.user) {
-		c->mode.cpl = 0;
-		c->mode.user = false;
-		c->mode.align = false;
-		mmu_mode_changed(c);
-	}
-	p = bt_get(c, la + 5, 1, BT_RMW, true, &b);
 	if (set)
 		__atomic_fetch_or(p, set, __ATOMIC_SEQ_CST);
 	if (clear)
 		__atomic_fetch_and(p, (uint8_t)~clear, __ATOMIC_SEQ_CST);
 	bt_put(c, &b, true);
-	if (mode.user) {
-		c->mode = mode;
-		mmu_mode_changed(c);
-	}
 }
 
 void desc_or_type(struct bt_cpu *c, struct desc *d, unsigned bits)
@@ -137,10 +120,12 @@ void seg_drop_inner(struct bt_cpu *c, unsigned cpl)
 		bool conforming =
 			(type & (SEG_CODE | SEG_CONFORMING)) == (SEG_CODE | SEG_CONFORMING);
 
+		if (sel_null(s->sel))
+			s->sel = 0; /* its RPL goes as well; the base stays, for FS and GS */
 		if (s->attr & X86_SEG_UNUSABLE || X86_SEG_DPL(s->attr) >= cpl || conforming)
 			continue;
-		if (c->mode.lma && sel_null(s->sel))
-			s->attr = X86_SEG_UNUSABLE; /* the base stays: FS and GS */
+		if (c->mode.lma && !s->sel)
+			s->attr = X86_SEG_UNUSABLE;
 		else
 			seg_null(s, 0);
 	}

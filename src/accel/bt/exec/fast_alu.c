@@ -107,9 +107,9 @@ ALWAYS_INLINE void alu(struct bt_cpu *c, const struct insn *i, enum alu op, unsi
 #define FORM_LIST(X, op, size)                                                                    \
 	X(op, size, 0)                                                                            \
 	X(op, size, 1)                                                                            \
-	X(op, size, 2) X(op, size, 3) X(op, size, 4) X(op, size, 5) X(op, size, 6) X(op, size, 7) \
-		X(op, size, 8) X(op, size, 9) X(op, size, 10) X(op, size, 11) X(op, size, 12)     \
-			X(op, size, 13)
+	X(op, size, 2)                                                                            \
+	X(op, size, 3) X(op, size, 4) X(op, size, 5) X(op, size, 6) X(op, size, 7) X(op, size, 8) \
+		X(op, size, 9) X(op, size, 10) X(op, size, 11) X(op, size, 12) X(op, size, 13)
 #define SIZE_LIST(X, op) FORM_LIST(X, op, 1) FORM_LIST(X, op, 4) FORM_LIST(X, op, 8)
 #define ALU_LIST(X)       \
 	SIZE_LIST(X, ADD) \
@@ -151,6 +151,79 @@ COUNT_LIST(X)
 #undef X
 #define X(cc, size) [CC_##cc - CC_INC][size / 4] = count_##cc##_##size,
 static insn_exec *const count_fns[2][3] = {COUNT_LIST(X)};
+#undef X
+
+/* ADC, SBB between registers, or of an immediate; IMUL with two and three operands. ----------- */
+
+ALWAYS_INLINE void carry_reg(struct bt_cpu *c, const struct insn *i, bool sub, unsigned size,
+			     bool imm)
+{
+	uint64_t a = c->gpr[i->op[0].reg], b = alu_source(c, i, imm), r;
+	uint32_t carry = flags_carry(c);
+
+	r = sub ? a - b - carry : a + b + carry;
+	flags_lazy(c, sub ? CC_SUB : CC_ADD, a, b, r, size);
+	if (sub && carry)
+		flags_put(c, flags_arith(c)); /* as exec_sbb */
+	gpr_write(c, i->op[0].reg, r, size);
+}
+
+ALWAYS_INLINE void product(struct bt_cpu *c, const struct insn *i, unsigned size, int64_t a,
+			   int64_t b)
+{
+	int64_t r;
+	bool over = __builtin_mul_overflow(a, b, &r);
+
+	if (size == 4)
+		over = r != (int32_t)r;
+	gpr_write(c, i->op[0].reg, (uint64_t)r, size);
+	flags_put(c, (flags_zsp((uint64_t)r, size) & ~FL_Z) | (over ? FL_C | FL_O : 0));
+}
+
+ALWAYS_INLINE void imul(struct bt_cpu *c, const struct insn *i, unsigned size, unsigned f, bool imm)
+{
+	const void *p;
+	uint64_t b;
+
+	if (f == FAST_ADDRESSES) {
+		b = c->gpr[i->op[1].reg];
+	} else {
+		p = fast_read_ptr(c, fast_la(c, i, (enum fast_address)f, size, BT_READ), size);
+		if (UNLIKELY(!p)) {
+			exec_imul(c, i);
+			return;
+		}
+		b = host_read(p, size);
+	}
+	product(c, i, size, (int64_t)size_sign_extend(b, size),
+		imm ? i->imm : (int64_t)size_sign_extend(c->gpr[i->op[0].reg], size));
+}
+
+#define CARRY_LIST(X) \
+	X(4, 0, 0) X(4, 0, 1) X(4, 1, 0) X(4, 1, 1) X(8, 0, 0) X(8, 0, 1) X(8, 1, 0) X(8, 1, 1)
+#define X(size, sub, imm)                                                                \
+	static void carry_##size##_##sub##_##imm(struct bt_cpu *c, const struct insn *i) \
+	{                                                                                \
+		carry_reg(c, i, sub, size, imm);                                         \
+	}
+CARRY_LIST(X)
+#undef X
+#define X(size, sub, imm) [size / 8][sub][imm] = carry_##size##_##sub##_##imm,
+static insn_exec *const carry_fns[2][2][2] = {CARRY_LIST(X)};
+#undef X
+
+#define IMUL_FORMS(X, size, imm) \
+	X(size, imm, 0) X(size, imm, 1) X(size, imm, 2) X(size, imm, 3) X(size, imm, 4)
+#define IMUL_LIST(X) IMUL_FORMS(X, 4, 0) IMUL_FORMS(X, 4, 1) IMUL_FORMS(X, 8, 0) IMUL_FORMS(X, 8, 1)
+#define X(size, imm, form)                                                               \
+	static void imul_##size##_##imm##_##form(struct bt_cpu *c, const struct insn *i) \
+	{                                                                                \
+		imul(c, i, size, form, imm);                                             \
+	}
+IMUL_LIST(X)
+#undef X
+#define X(size, imm, form) [size / 8][imm][form] = imul_##size##_##imm##_##form,
+static insn_exec *const imul_fns[2][2][FAST_ADDRESSES + 1] = {IMUL_LIST(X)};
 #undef X
 
 /* Shifts by a constant. ---------------------------------------------------------------------- */
@@ -221,6 +294,22 @@ static insn_exec *choose_shift(const struct insn *i, unsigned op)
 	return shift_fns[op][size / 4 - 1];
 }
 
+static insn_exec *choose_carry(const struct insn *i, unsigned size)
+{
+	unsigned b = i->op[1].kind;
+
+	if (size < 4 || i->op[0].kind != OP_REG || (b != OP_REG && b != OP_IMM))
+		return NULL;
+	return carry_fns[size / 8][i->exec == exec_sbb][b == OP_IMM];
+}
+
+static insn_exec *choose_imul(const struct insn *i, unsigned size)
+{
+	unsigned at = i->op[1].kind == OP_MEM ? fast_address_of(i) : FAST_ADDRESSES;
+
+	return size < 4 ? NULL : imul_fns[size / 8][i->op[2].kind == OP_IMM][at];
+}
+
 insn_exec *fast_alu(const struct insn *i)
 {
 	unsigned size = i->op[0].size;
@@ -232,6 +321,10 @@ insn_exec *fast_alu(const struct insn *i)
 			return choose_alu(i, op, size);
 	if ((i->exec == exec_inc || i->exec == exec_dec) && i->op[0].kind == OP_REG)
 		return count_fns[i->exec == exec_dec][size / 4];
+	if (i->exec == exec_adc || i->exec == exec_sbb)
+		return choose_carry(i, size);
+	if (i->exec == exec_imul)
+		return choose_imul(i, size);
 	if (i->exec == exec_shl)
 		return choose_shift(i, SHL);
 	if (i->exec == exec_shr)

@@ -1,6 +1,7 @@
 /*
  * accel/bt/exec/io.c - I/O ports: IN, OUT, and what of it INS and OUTS share.
  */
+#include "accel/bt/event.h"
 #include "accel/bt/exec/string.h"
 
 /*
@@ -33,6 +34,8 @@ uint64_t io_read(struct bt_cpu *c, uint16_t port, unsigned n)
 {
 	uint64_t v = 0;
 
+	if (UNLIKELY(c->mode.step))
+		bt_io_breakpoint(c, port, n);
 	vcpu_count(c->v, EXIT_STAT_PIO_READ);
 	(void)as_vcpu_read(&c->v->vm->ports, port, &v, n);
 	return v;
@@ -40,6 +43,8 @@ uint64_t io_read(struct bt_cpu *c, uint16_t port, unsigned n)
 
 void io_write(struct bt_cpu *c, uint16_t port, uint64_t v, unsigned n)
 {
+	if (UNLIKELY(c->mode.step))
+		bt_io_breakpoint(c, port, n);
 	vcpu_count(c->v, EXIT_STAT_PIO_WRITE);
 	(void)as_vcpu_write(&c->v->vm->ports, port, &v, n);
 }

@@ -1,6 +1,6 @@
 /*
- * accel/bt/exec/lanes.c - EVEX instructions with an opmask whose memory operand is not simply there:
- * on two pages, on a device, in a page that is watched.
+ * accel/bt/exec/lanes.c - EVEX instructions with an opmask whose memory operand is not simply
+ * there: on two pages, on a device, in a page that is watched.
  *
  * Elements that are masked off are not accessed and do not fault.  The operand is assembled beside
  * from those that are, the stub runs on that, and of what it writes the active elements are stored.
@@ -115,8 +115,7 @@ static enum touch touch_of(const struct insn_row *r)
 {
 	for (unsigned n = 0; n < ARRAY_LEN(touches); n++) {
 		if (r->map == touches[n].map && r->op >= touches[n].first &&
-		    r->op <= touches[n].last &&
-		    (touches[n].pfx == PA || touches[n].pfx == r->pfx))
+		    r->op <= touches[n].last && (touches[n].pfx == PA || touches[n].pfx == r->pfx))
 			return (enum touch)touches[n].touch;
 	}
 	return BY_ELEMENT;
@@ -155,6 +154,7 @@ static void lanes_of(struct bt_cpu *c, const struct insn *i, const struct pure_s
 	const enum touch t = touch_of(r);
 	unsigned many;
 
+	BUG_ON(!s->mem); /* PS_MASKED says that there is one */
 	*l = (struct lanes){.la = la, .size = w ? 8 : 4, .whole = t == WHOLE};
 	switch (t) {
 	case BYTES: l->size = 1; break;
@@ -183,6 +183,8 @@ void lanes_masked(struct bt_cpu *c, const struct insn *i, const struct pure_stub
 	struct lanes l;
 
 	lanes_of(c, i, s, la, &l);
+	if (la & s->align && (l.whole || l.active)) /* what accesses nothing need not be aligned */
+		bt_gp0(c);
 	if (l.whole && s->flags & PS_READ)
 		bt_ld_block(c, la, buf, s->mem);
 	if (l.whole && s->flags & PS_WRITE)

@@ -213,8 +213,9 @@ void exec_lods(struct bt_cpu *c, const struct insn *i)
 /* CMPS, SCAS. -------------------------------------------------------------------------------- */
 
 /*
- * Compares up to *@k elements, the first at @a and @b, by the repeat prefix; @b_step 0: @b is the
- * accumulator.  Gives the last pair and how many there were; true: it ends the repetition.
+ * Compares up to *@k elements, the first at @a and @b, by the repeat prefix; @one_b: @b is nothing,
+ * pair[1] is the accumulator.  Gives the last pair and how many there were; true: it ends the
+ * repetition.
  */
 static bool compare_run(const struct str *s, const uint8_t *a, const uint8_t *b, bool one_b,
 			uint64_t *k, uint64_t pair[2])
@@ -237,7 +238,6 @@ static bool compare_run(const struct str *s, const uint8_t *a, const uint8_t *b,
 	}
 }
 
-/* Flags are those of before if a fault comes in the middle: they are set at the end. */
 /*
  * The flags change when the comparison is over: CPUs show those from before the instruction when it
  * is interrupted or faults between two elements.
@@ -296,7 +296,7 @@ void exec_scas(struct bt_cpu *c, const struct insn *i)
 			pair[0] = bt_ld(c, dst, s.n);
 			stop = (pair[0] == pair[1]) == !!(i->prefixes & INSN_REPNE);
 		} else {
-			stop = compare_run(&s, q + low, NULL, true, &k, pair);
+			stop = compare_run(&s, q + low, q, true, &k, pair);
 		}
 		str_step(&s, X86_RDI, k);
 		again = str_next(&s, k, k == 1 ? STR_WORK_SINGLE : k * s.n, stop);

@@ -1,6 +1,6 @@
 /*
- * accel/bt/exec/vecmem.c - vector instructions that touch memory by elements: masked moves, gathers,
- * scatters, compress and expand.  They are done in C.
+ * accel/bt/exec/vecmem.c - vector instructions that touch memory by elements: masked moves,
+ * gathers, scatters, compress and expand.  They are done in C.
  *
  * Elements that a mask excludes are not touched and do not fault.  Loads change no register before
  * the last element has been read, and stores check all elements before the first is written; only

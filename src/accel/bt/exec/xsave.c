@@ -223,7 +223,8 @@ static bool regs_used(const struct bt_cpu *c, unsigned first, unsigned from, uns
 
 static bool x87_used(const struct bt_cpu *c)
 {
-	return fx_get16(c, FX_FCW) != FCW_INIT || !all_zero(c->ext.fx + FX_FSW, FX_MXCSR - FX_FSW) ||
+	return fx_get16(c, FX_FCW) != FCW_INIT ||
+	       !all_zero(c->ext.fx + FX_FSW, FX_MXCSR - FX_FSW) ||
 	       !all_zero(c->ext.fx + FX_ST, 128);
 }
 
@@ -334,7 +335,8 @@ static uint64_t xsave_begin(struct bt_cpu *c)
 	return ((uint64_t)hi << 32 | lo) & c->xcr0 & known;
 }
 
-static uint64_t xsave_address(struct bt_cpu *c, const struct insn *i, unsigned n, enum bt_access how)
+static uint64_t xsave_address(struct bt_cpu *c, const struct insn *i, unsigned n,
+			      enum bt_access how)
 {
 	const uint64_t la = bt_la(c, i, n, how);
 
@@ -566,7 +568,8 @@ int ext_from_xsave(struct bt_cpu *c, const struct x86_vcpu *in, struct err *e)
 			       (unsigned long long)bv);
 	mxcsr = get_le32(mem + FX_MXCSR);
 	if (mxcsr & ~mxcsr_mask)
-		return err_set(e, -EINVAL, "extended state: MXCSR %#x has reserved bits set", mxcsr);
+		return err_set(e, -EINVAL, "extended state: MXCSR %#x has reserved bits set",
+			       mxcsr);
 	for (unsigned k = 0; k < COMPONENTS; k++) {
 		if (!(bv >> k & 1))
 			init_component(c, k, 16);

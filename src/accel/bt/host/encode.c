@@ -9,8 +9,8 @@
  *	themselves;
  *	loads flags and MXCSR where the row looks at them;
  *	executes the instruction, its prefixes made anew, its memory operand as [RSI];
- *	stores MXCSR, registers and flags, and leaves the unit as the ABI wants it but for MXCSR,
- *	which stays the guest's.
+ *	stores MXCSR, registers and flags, and leaves the unit as the ABI wants it but for MXCSR
+ *	and x87, which stay the guest's.
  *
  * Legacy SSE code moves 16 bytes of a register: such instructions keep the rest.  VEX and EVEX code
  * loads as much as the instruction reads and stores whole registers: what it clears is cleared by
@@ -107,7 +107,8 @@ static void move_vec(struct enc *e, unsigned reg, unsigned bytes, bool legacy, b
 	}
 	put(e, store ? 0x11 : 0x10);
 	/* With EVEX an 8-bit displacement would be scaled; the state is further away than that. */
-	put_state(e, reg, offsetof(struct bt_cpu, ext.zmm) + reg * sizeof(((struct bt_ext *)0)->zmm[0]));
+	put_state(e, reg,
+		  offsetof(struct bt_cpu, ext.zmm) + reg * sizeof(((struct bt_ext *)0)->zmm[0]));
 }
 _Static_assert(offsetof(struct bt_cpu, ext.zmm) >= 128, "see move_vec");
 
@@ -321,7 +322,8 @@ static void put_insn(struct enc *e)
 {
 	const struct insn *i = e->i;
 	const unsigned rm = e->mem ? RSI : e->rm;
-	struct vex v = {.w = e->wide, .reg = e->reg, .vvvv = e->vvvv, .rm = rm, .pp = pp_of(e->row)};
+	struct vex v = {
+		.w = e->wide, .reg = e->reg, .vvvv = e->vvvv, .rm = rm, .pp = pp_of(e->row)};
 
 	if (i->evex) {
 		v.map = e->row->map - MAP_E0F + 1u;
@@ -476,10 +478,6 @@ static void put_after(struct enc *e, unsigned flags)
 	if (e->mmx) { /* emms */
 		put(e, 0x0f);
 		put(e, 0x77);
-	}
-	if (e->x87) { /* fninit */
-		put(e, 0xdb);
-		put(e, 0xe3);
 	}
 	put(e, 0xc3);
 }

@@ -27,11 +27,11 @@ enum pure_unit {
 
 /* In front of a stub's code. */
 struct pure_stub {
-	uint16_t len;	/* of the code */
-	uint8_t mem;	/* bytes of the memory operand */
-	uint8_t align;	/* bits of its address that must be clear */
-	uint8_t flags;	/* PS_ */
-	uint8_t unit;	/* enum pure_unit */
+	uint16_t len;	 /* of the code */
+	uint8_t mem;	 /* bytes of the memory operand */
+	uint8_t align;	 /* bits of its address that must be clear */
+	uint8_t flags;	 /* PS_ */
+	uint8_t unit;	 /* enum pure_unit */
 	uint8_t pad[10]; /* zero: code is 16-byte aligned, and stubs are compared as bytes */
 };
 _Static_assert(sizeof(struct pure_stub) == 16, "the code behind it is aligned");

@@ -6,10 +6,10 @@
  *
  * SIMD floating-point exceptions.  A stub runs with the guest's MXCSR, so the host or's the flags
  * into it and raises SIGFPE for what the guest has unmasked: nearly never anything.  A stub that is
- * interrupted so has stored nothing yet; the handler jumps out of it, with the flags as the host has
- * recorded them.  Masking exceptions and looking at the flags would not do: an unmasked underflow
- * is raised for exact results too, and what is recorded beside an exception depends on which it is
- * (SDM 1 §11.5.2).
+ * interrupted so has stored nothing yet; the handler jumps out of it, with the flags as the host
+ * has recorded them.  Masking exceptions and looking at the flags would not do: an unmasked
+ * underflow is raised for exact results too, and what is recorded beside an exception depends on
+ * which it is (SDM 1 §11.5.2).
  */
 #include <pthread.h>
 #include <signal.h>
@@ -105,7 +105,9 @@ static void on_sigfpe(int sig, siginfo_t *si, void *context)
 
 	(void)si;
 	if (!trap_out) { /* not ours: end as without a handler */
-		signal(sig, SIG_DFL);
+		struct sigaction none = {.sa_handler = SIG_DFL};
+
+		sigaction(sig, &none, NULL);
 		return;
 	}
 	trap_mxcsr = u->uc_mcontext.fpregs->mxcsr;
@@ -220,8 +222,12 @@ void exec_pure(struct bt_cpu *c, const struct insn *i)
 	}
 	how = s->flags & PS_WRITE ? BT_WRITE : BT_READ;
 	la = bt_la(c, i, s->mem, how);
-	if (UNLIKELY(la & s->align))
-		bt_gp0(c);
+	if (UNLIKELY(la & s->align)) {
+		if (!(s->flags & PS_MASKED))
+			bt_gp0(c);
+		lanes_masked(c, i, s, la);
+		return;
+	}
 	if (how == BT_WRITE)
 		mem = bt_write_ptr(c, la, s->mem);
 	else

@@ -2,8 +2,13 @@
  * accel/kvm/arm64/vcpu.c - the arm64 part of a VM and its vCPUs, and the accelerator's table.
  *
  * The GIC cannot be started before all vCPUs are there, and the PMU not before the GIC is.  vCPUs
- * are made by their own threads in any order: the last one to be made starts both.  Its ioctls on
- * the others' descriptors find them idle, because nobody runs before all are made.
+ * are made by their own threads: the last one to be made starts both.  Its ioctls on the others'
+ * descriptors find them idle, because nobody runs before all are made.
+ *
+ * vCPUs are made in the order of their numbers.  KVM takes a vCPU's id for its place among those
+ * that were made, where it raises a timer's interrupt (Linux 6.1, kvm_timer_update_irq and
+ * kvm_vgic_inject_irq) and where a GIC attribute names a vCPU: made in another order, the interrupt
+ * goes to the wrong one, which refuses it, and a guest's CPU waits for its timer for ever.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +16,8 @@
 
 #include "accel/kvm/arm64/arm64.h"
 #include "base/sys.h"
+
+#define ARM64_KVM_CLIDR (KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG | ARM64_CLIDR_EL1)
 
 /* @want, of what the host @has: whether the vCPUs get it. */
 static int decide(enum arm64_want want, bool has, const char *what, bool *on, struct err *e)
@@ -148,8 +155,13 @@ static int start_pmu(struct kvm_vcpu *kv, struct err *e)
  */
 static int start_all(struct kvm_arch *a, struct err *e)
 {
-	int rc = kvm_arm64_irqchip_start(a, e);
+	int rc = kvm_arm64_reg_get(a->kvm->vcpus[0].fd, ARM64_KVM_CLIDR, &a->made.clidr,
+				   "CLIDR_EL1", e);
 
+	if (!rc && a->config->made)
+		a->config->made->clidr = a->made.clidr;
+	if (!rc)
+		rc = kvm_arm64_irqchip_start(a, e);
 	for (unsigned i = 0; i < a->kvm->vm->n_vcpus && a->made.pmu && !rc; i++)
 		rc = start_pmu(&a->kvm->vcpus[i], e);
 	return rc;
@@ -184,6 +196,7 @@ static int vcpu_init(struct vcpu *v, struct err *e)
 const struct accel_ops accel_kvm = {
 	.name = "kvm",
 	.help = "the processor's virtualization, through /dev/kvm",
+	.in_order = true,
 	.arg_check = kvm_arg_check,
 	.probe = kvm_arm64_probe,
 	.vm_init = kvm_vm_init,
@@ -196,6 +209,8 @@ const struct accel_ops accel_kvm = {
 	.vcpu_run = kvm_vcpu_run,
 	.state_get = kvm_arm64_state_get,
 	.state_put = kvm_arm64_state_put,
+	.debug_limits = kvm_debug_limits,
+	.debug_set = kvm_debug_set,
 	.vcpu_kick = kvm_vcpu_kick,
 	.chips_get = kvm_arm64_chips_get,
 	.chips_put = kvm_arm64_chips_put,

@@ -1,26 +1,11 @@
 /*
- * accel/bt/ea.c - effective addresses and segment checks (SDM 1 §3.7.5, SDM 3A §5.3 to §5.6).
+ * accel/bt/segment.c - segment checks where a segment is not flat (SDM 3A §5.3 to §5.6).
  */
 #include "accel/bt/mmu.h"
 
 #define SEG_CODE	8u /* in the type of a code or data segment */
 #define SEG_EXPAND_DOWN 4u
 #define SEG_RW		2u /* writable data, readable code */
-
-uint64_t bt_ea(const struct bt_cpu *c, const struct insn *i)
-{
-	uint64_t ea = (uint64_t)i->disp;
-
-	if (i->base < 16)
-		ea += c->gpr[i->base];
-	else if (i->base == INSN_RIP)
-		ea += c->rip + i->len;
-	if (i->index < 16)
-		ea += c->gpr[i->index] << i->scale;
-	if (i->asize == 8)
-		return ea;
-	return i->asize == 4 ? (uint32_t)ea : (uint16_t)ea;
-}
 
 static _Noreturn void refuse(struct bt_cpu *c, unsigned seg)
 {
@@ -55,7 +40,7 @@ uint64_t bt_seg_check(struct bt_cpu *c, unsigned seg, uint64_t ea, unsigned n,
 	const struct x86_seg *s = &c->seg[seg];
 
 	if (c->mode.code == 8)
-		return ea + (seg >= X86_FS ? s->base : 0);
+		return ea + c->seg_base[seg];
 	ea = (uint32_t)ea;
 	if (n) {
 		if (c->mode.prot && !c->mode.vm86 && !type_allows(s, access))
