@@ -298,16 +298,16 @@ static void code_that_another_cpu_changed_is_seen(void **state)
 }
 
 /*
- * One flips a two-byte branch in a loop that the other runs, between two forms that both end it or
- * go on: neither ever runs a mixture (an aligned store of what one fetch reads).
+ * One flips an instruction of two bytes in a loop that the other runs, between a no-operation and a
+ * branch over the next: an aligned store of what one fetch reads, so never a mixture.
  */
 GUEST_ASM(flips, 64,
-	  "movl $0x90909090, 0xb200\n" /* nops or jmp +2: then inc ecx; jmp edx */
+	  "movl $0x90669066, 0xb200\n" /* two of 66 90, or jmp +2: then inc ecx; jmp rdx */
 	  "movl $0xe2ffc1ff, 0xb204\n" START "test %edi, %edi\n"
 	  "jnz 2f\n"
 	  "mov $4000, %ecx\n"
-	  "1: movl $0x909002eb, 0xb200\n"
-	  "movl $0x90909090, 0xb200\n"
+	  "1: movl $0x906602eb, 0xb200\n"
+	  "movl $0x90669066, 0xb200\n"
 	  "dec %ecx\n"
 	  "jnz 1b\n"
 	  "movl $1, 0x9900\n" DONE "2: xor %ecx, %ecx\n"
