@@ -115,6 +115,13 @@ check-all:
 	$(SUBMAKE) check-all-build
 	$(Q)tests/run $(V_TEST) all
 
+## nightly       what takes hours: 50 boots in a row and the guests that work, on the CPU in software
+.PHONY: nightly
+nightly:
+	@tools/install-deps ci
+	$(SUBMAKE) check-build
+	$(Q)tests/run $(V_TEST) nightly
+
 ## fuzz          fuzz target T=NAME until it is stopped, or RUNS=N times
 fuzz:
 	@test -f tests/fuzz/$(T).c || { echo "make: T=$(T): must be one of" \
