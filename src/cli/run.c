@@ -44,7 +44,7 @@ static int check_boot(const struct settings *s, const struct run_config *rc, str
 static int choose_accel(struct run_config *rc, struct err *e)
 {
 	struct accel_report *r = sys_alloc(sizeof(*r));
-	struct strbuf refused = {0};
+	struct strbuf refused = {0}, brief = {0};
 	char hint[sizeof(r->hint)] = "";
 
 	if (!r)
@@ -59,11 +59,14 @@ static int choose_accel(struct run_config *rc, struct err *e)
 			rc->m.accel = a;
 			log_info("using %s: %s%s%s%s%s", a->name,
 				 r->usable ? "" : "enough for a flat binary (", r->summary,
-				 r->usable ? "" : ")", refused.len ? "; not " : "",
-				 strbuf_str(&refused));
+				 r->usable ? "" : ")", brief.len ? "; not " : "",
+				 strbuf_str(&brief));
 			continue;
 		}
 		strbuf_printf(&refused, "%s%s: %s", refused.len ? "; " : "", a->name, r->why);
+		size_t first = strcspn(r->why, ";");
+		strbuf_printf(&brief, "%s%s: %.*s%s", brief.len ? "; " : "", a->name, (int)first,
+			      r->why, r->why[first] ? " and more (lodge info)" : "");
 		if (!hint[0])
 			str_copy(hint, sizeof(hint), r->hint);
 	}
@@ -75,6 +78,7 @@ static int choose_accel(struct run_config *rc, struct err *e)
 		err_kind(e, ERR_HOST);
 	}
 	strbuf_exit(&refused);
+	strbuf_exit(&brief);
 	free(r);
 	return rc->m.accel ? 0 : -ENODEV;
 }

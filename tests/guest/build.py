@@ -13,7 +13,10 @@ FLAGS = (
     "-Wmissing-prototypes -Wimplicit-fallthrough -Wvla -Wundef -Wwrite-strings -Wformat=2 "
     "-Wconversion -Werror"
 ).split()
-COMPILERS = {"x86": "x86_64-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc"}
+COMPILERS = {
+    "x86": "x86_64-linux-gnu-gcc", "i386": "i686-linux-gnu-gcc", "arm64": "aarch64-linux-gnu-gcc",
+}
+FOLDERS = {"i386": "x86"}  # with the sources of another architecture
 
 
 class BuildError(Exception):
@@ -23,7 +26,7 @@ class BuildError(Exception):
 def program(name, arch="x86"):
     """Build one program if it is older than its sources; returns its path."""
     sources = {
-        "check": CHECKER + (f"{arch}/counter.c",),
+        "check": CHECKER + (f"{FOLDERS.get(arch, arch)}/counter.c",),
         "drive": ("drive.c",),
         "tsc-khz": ("../nested/tsc-khz.c",),
     }[name]

@@ -69,6 +69,9 @@ ARM64 = Arch(
     limit=400,
 )
 
+# 32-bit guests of x86 machines; the nested bed has none, tests/bt has.
+I386 = X86._replace(name="i386", debian="i386", machine="i686")
+
 ARCHES = {arch.name: arch for arch in (X86, ARM64)}
 FIRMWARE = "/usr/share/firmware.fd"
 HOST = {"x86_64": "x86", "aarch64": "arm64"}.get(platform.machine(), "x86")

@@ -175,16 +175,33 @@ static bool mark_more(struct maker *m)
 	return true;
 }
 
-/* Decodes one at m->at.  INSN_SHORT: it needs bytes behind m->room. */
+/* The first eight at once, so that one store of another vCPU is seen as a whole or not at all. */
+static void copy_code(uint8_t *to, const uint8_t *from, unsigned n)
+{
+	if (n < 8) {
+		guest_copy(to, from, n);
+		return;
+	}
+	guest_copy(to, from, 8);
+	guest_copy(to + 8, from + 8, n - 8);
+}
+
+/*
+ * Decodes one at m->at.  INSN_SHORT: it needs bytes behind m->room.  The decoder gets a copy: it may
+ * look at a byte twice, and others may write to the code meanwhile.
+ */
 static int decode_one(struct maker *m)
 {
 	struct bt_block *b = m->b;
+	uint8_t bytes[INSN_MAX];
 	int rc = INSN_SHORT;
+	unsigned n;
 
 	for (;;) {
-		if (m->marked > m->at)
-			rc = insn_decode(m->host + m->at, MIN(m->marked - m->at, INSN_MAX), b->mode,
-					 m->features, &b->insn[b->n]);
+		n = MIN(m->marked - m->at, INSN_MAX);
+		copy_code(bytes, m->host + m->at, n);
+		if (n)
+			rc = insn_decode(bytes, n, b->mode, m->features, &b->insn[b->n]);
 		if (rc != INSN_SHORT || !mark_more(m))
 			return rc;
 	}
@@ -226,7 +243,7 @@ static void make_single(struct maker *m, unsigned in_page, unsigned room)
 	int rc;
 
 	if (m->host)
-		memcpy(bytes, m->host, n);
+		guest_copy(bytes, m->host, n);
 	else
 		read_outside(c, b->pa[0], bytes, n);
 	rc = insn_decode(bytes, n, b->mode, m->features, b->insn);
@@ -240,7 +257,7 @@ static void make_single(struct maker *m, unsigned in_page, unsigned room)
 		b->version[1] = version;
 		m->keep = m->keep && b->page[1] && settled;
 		if (host)
-			memcpy(bytes + n, host, more);
+			guest_copy(bytes + n, host, more);
 		else
 			read_outside(c, b->pa[1], bytes + n, more);
 		rc = insn_decode(bytes, n + more, b->mode, m->features, b->insn);
