@@ -191,6 +191,7 @@ static void what_is_set_stays_set_when_the_registers_are(void **state)
 		d_set(&step);
 		(void)d_stops(DEBUG_STEPPED, 1);
 		(void)d_stops(DEBUG_STEPPED, 2);
+		d_set(&step); /* here, and then it goes on from elsewhere */
 		g_check(vm_reset(guest.vm, &e), &e);
 		(void)d_stops(DEBUG_STEPPED, 1);
 		(void)d_stops(DEBUG_STEPPED, 2);
