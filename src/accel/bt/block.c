@@ -10,6 +10,7 @@
  * are found by linear address in a direct-mapped table, for the code size and the generation of the
  * MMU (which stands for address space and privilege), else by physical address in a hash.  Either
  * way a block is good while the versions of its pages are what they were when its bytes were read.
+ * A block remembers what followed it, at once behind it and elsewhere, as entries of that table.
  * A dead one is taken out of the hash when it is met there; its memory comes back with the rest.
  *
  * What may not be kept is made in the free part of the same memory and overwritten by the next:
@@ -31,18 +32,12 @@
 #define ROOM	 (sizeof(struct bt_block) + BLOCK_INSNS * sizeof(struct insn))
 #define LINE	 64u /* bytes of code that are marked at a time */
 
-struct la_entry {
-	uint64_t la;
-	uint64_t stamp; /* generation and code size; 0: nothing here */
-	struct bt_block *b;
-};
-
 struct bt_blocks {
 	uint8_t *memory;
 	size_t used;
 	/* First instruction of the block that runs or was left by a longjmp, or NULL. */
 	const struct insn *running;
-	struct la_entry by_la[LA_COUNT];
+	struct block_link by_la[LA_COUNT];
 	struct bt_block *by_pa[PA_COUNT];
 };
 
@@ -333,7 +328,7 @@ static struct bt_block **pa_head(struct bt_blocks *s, gpa_t pa, unsigned mode)
 	return &s->by_pa[(pa >> 1 ^ pa >> 18 ^ mode << 12) & (PA_COUNT - 1)];
 }
 
-static struct la_entry *la_entry(struct bt_blocks *s, uint64_t la)
+static struct block_link *la_entry(struct bt_blocks *s, uint64_t la)
 {
 	return &s->by_la[(la ^ la >> 14) & (LA_COUNT - 1)];
 }
@@ -396,7 +391,7 @@ static struct bt_block *make_block(struct bt_cpu *c, uint64_t la)
 	head = pa_head(s, m.b->pa[0], m.b->mode);
 	m.b->next = *head;
 	*head = m.b;
-	*la_entry(s, la) = (struct la_entry){la, la_stamp(c), m.b};
+	*la_entry(s, la) = (struct block_link){la, la_stamp(c), m.b};
 	return m.b;
 }
 
@@ -412,27 +407,52 @@ static __attribute__((noinline)) struct bt_block *get_slow(struct bt_cpu *c, uin
 	b = find_pa(c, la);
 	if (!b)
 		return make_block(c, la);
-	*la_entry(c->blocks, la) = (struct la_entry){la, la_stamp(c), b};
+	*la_entry(c->blocks, la) = (struct block_link){la, la_stamp(c), b};
 	return b;
+}
+
+static inline __attribute__((always_inline)) uint64_t code_la(struct bt_cpu *c)
+{
+	if (LIKELY(c->mode.code == 8))
+		return c->rip;
+	c->rip = (uint32_t)c->rip;
+	return (uint32_t)(c->rip + c->seg_base[X86_CS]);
+}
+
+static inline __attribute__((always_inline)) bool
+matches(const struct bt_cpu *c, const struct block_link *l, uint64_t la, uint64_t stamp)
+{
+	return l->la == la && l->stamp == stamp && stands(l->b) && limit_allows(c, l->b);
 }
 
 static inline __attribute__((always_inline)) struct bt_block *get(struct bt_cpu *c)
 {
-	struct bt_blocks *s = c->blocks;
-	const struct la_entry *e;
-	uint64_t la;
+	uint64_t la = code_la(c);
+	const struct block_link *e = la_entry(c->blocks, la);
 
-	if (LIKELY(c->mode.code == 8)) {
-		la = c->rip;
-	} else {
-		c->rip = (uint32_t)c->rip;
-		la = (uint32_t)(c->rip + c->seg_base[X86_CS]);
-	}
-	e = la_entry(s, la);
-	if (LIKELY(e->la == la && e->stamp == la_stamp(c) && stands(e->b) &&
-		   limit_allows(c, e->b) && !c->mode.step))
-		return e->b;
-	return get_slow(c, la);
+	return LIKELY(matches(c, e, la, la_stamp(c)) && !c->mode.step) ? e->b : get_slow(c, la);
+}
+
+/*
+ * The block behind @b, which ran from linear address @*la; @*la is then its own.  A link to a block
+ * is as good as an entry of the table: both are forgotten with all blocks, and a block that is not
+ * kept is in neither.
+ */
+static inline __attribute__((always_inline)) struct bt_block *
+follow(struct bt_cpu *c, struct bt_block *b, uint64_t *la)
+{
+	uint64_t to = code_la(c), stamp = la_stamp(c);
+	struct block_link *l = &b->link[to != *la + b->bytes];
+	const struct block_link *e;
+
+	*la = to;
+	if (LIKELY(matches(c, l, to, stamp)))
+		return l->b;
+	e = la_entry(c->blocks, to);
+	if (UNLIKELY(!matches(c, e, to, stamp)))
+		return get_slow(c, to);
+	*l = *e;
+	return l->b;
 }
 
 /*
@@ -486,10 +506,18 @@ static inline bool undisturbed(const struct bt_cpu *c)
 
 void block_run_on(struct bt_cpu *c)
 {
+	struct bt_block *b;
+	uint64_t la;
+
 	if (c->blocks->running)
 		count_left(c);
-	do {
-		run(c, get(c));
-	} while (undisturbed(c));
+	b = get(c);
+	la = code_la(c);
+	for (;;) {
+		run(c, b);
+		if (UNLIKELY(!undisturbed(c)))
+			break;
+		b = follow(c, b, &la);
+	}
 	c->blocks->running = NULL;
 }

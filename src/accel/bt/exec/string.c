@@ -38,8 +38,8 @@ uint64_t str_run(const struct str *s, unsigned seg, uint64_t ea, uint64_t la)
 	unsigned in_page = la & 0xfff;
 	uint64_t k = s->left, room;
 
-	if (k == 1 || in_page + s->n > 4096)
-		return 1;
+	if (k == 1 || in_page + s->n > 4096 || c->rflags & X86_FLAGS_TF)
+		return 1; /* single steps stop behind each element (SDM 3B §17.3.1.4) */
 	if (s->back) {
 		k = within(k, within(in_page, ea) / s->n + 1);
 	} else {
