@@ -11,6 +11,7 @@ MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
+comma := ,
 BUILD ?= release
 WERROR ?= 0
 V ?= 0
@@ -63,7 +64,9 @@ LDLIBS = $(call LIBRARY,jansson) $(call LIBRARY,fdt)
 TEST_LDLIBS = $(LDLIBS) -Wl,--as-needed -lz -lbz2 -llzma -llzo2 -llz4 -lzstd
 
 ifeq ($(BUILD),release)
-CFLAGS_BASE += -O2 -D_FORTIFY_SOURCE=2
+# Debuggers unwind by .debug_frame; the tables of instructions and meanings are full of pointers.
+CFLAGS_BASE += -O2 -D_FORTIFY_SOURCE=2 -fno-asynchronous-unwind-tables
+LDFLAGS_BASE += $(if $(filter x86,$(ARCH)),-Wl$(comma)-z$(comma)pack-relative-relocs)
 else ifeq ($(BUILD),debug)
 CFLAGS_BASE += -Og -DFAULT_INJECTION=1 -DLODGE_DEBUG=1
 else ifeq ($(BUILD),asan)

@@ -5,14 +5,17 @@
 # Tests of KVM run guests of the host's architecture: kvm_arm64_*.c there, other kvm_*.c on x86.
 # The software CPU (bt_*.c) is on x86 hosts only.
 UNIT_KVM_ARM64 := $(wildcard tests/unit/kvm_arm64_*.c)
-UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c tests/unit/bt_*.c))
-UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_KVM_X86),$(UNIT_KVM_ARM64)),\
+UNIT_KVM_X86 := $(filter-out $(UNIT_KVM_ARM64),$(wildcard tests/unit/kvm_*.c))
+UNIT_X86 := $(UNIT_KVM_X86) $(wildcard tests/unit/bt_*.c)
+UNIT_SRCS := $(sort $(filter-out $(if $(filter arm64,$(ARCH)),$(UNIT_X86),$(UNIT_KVM_ARM64)),\
 	$(wildcard tests/unit/*.c)))
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(O)/tests/unit/%)
 
+# Instructions out of the table.
+$(O)/tests/unit/bt_hostile $(O)/tests/unit/bt_kvm: $(O)/tests/insn/gen.o
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) -lcmocka $(TEST_LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(TEST_LDLIBS)
 
 # The program that plays device scripts; tests/device/run runs it.
 DEVICE_SCRIPTS := $(O)/tests/device/scripts

@@ -10,4 +10,7 @@
 #include "accel/accels.def"
 #undef ACCEL
 
+/* Of the software CPU, which is there on every host and runs guests on some. */
+#define BT_HELP "a CPU in software, for x86-64 guests on x86-64 hosts only"
+
 #endif

@@ -22,8 +22,9 @@
 #define ET_EXEC	  2
 #define ET_DYN	  3
 
-#define FOREIGN_HINT \
-	"KVM runs guests of the host's own architecture only: start it on a host of the guest's"
+#define FOREIGN_HINT                                                                        \
+	"KVM runs guests of the host's own architecture only, and the software CPU x86-64 " \
+	"guests on x86-64 hosts only: start it on a host of the guest's"
 
 #define RAW_MAX MIB(1) /* real mode reaches no higher */
 

@@ -83,7 +83,7 @@ static const struct topic_line config_lines[] = {
 
 static const struct topic_line accel_lines[] = {
 	{LINE_TERM, "kvm", "the host's Linux kernel runs the guest on the host's CPUs"},
-	{LINE_TERM, "bt", "a CPU in software, x86-64 on x86-64; needs nothing of the host"},
+	{LINE_TERM, "bt", "a CPU in software, for x86-64 guests on x86-64 hosts only"},
 	{LINE_TERM, "script",
 	 "no guest code runs; a text file or socket (--script) drives ports and memory: for tests"},
 	{LINE_TERM, "auto",

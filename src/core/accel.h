@@ -6,6 +6,7 @@
 
 #include "base/err.h"
 #include "core/arch.h"
+#include "core/debug.h"
 #include "core/irq.h"
 #include "core/mem.h"
 
@@ -57,7 +58,7 @@ enum vcpu_stop {
 	VCPU_SHUTDOWN, /* triple fault */
 	VCPU_HALTED,   /* halted with nothing that could wake it */
 	VCPU_BROKEN,   /* the accelerator cannot go on; vcpu->broken says why */
-	VCPU_DEBUG,    /* a breakpoint or single step */
+	VCPU_DEBUG,    /* what debug_set asked for; vcpu->debug_stop says which */
 	VCPU_DONE,     /* this vCPU has no more work (end of a script) */
 };
 
@@ -125,6 +126,13 @@ struct accel_ops {
 	 * Optional: state_get serves.
 	 */
 	int (*state_peek)(struct vcpu *v, struct err *e);
+
+	/*
+	 * What debug_set may ask for on this host; any thread.  Both or neither.  debug_set is
+	 * given what was checked against these limits, and replaces what it was given before.
+	 */
+	void (*debug_limits)(struct vm *vm, struct debug_limits *l);
+	int (*debug_set)(struct vcpu *v, const struct vcpu_debug *d, struct err *e);
 
 	/* Any thread: makes vcpu_run return soon, also if it is about to be entered. */
 	void (*vcpu_kick)(struct vcpu *v);

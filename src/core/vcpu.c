@@ -170,6 +170,21 @@ static bool all_halted(struct vcpu *v)
 	return all;
 }
 
+static void stopped_for_debugger(struct vcpu *v)
+{
+	struct vm *vm = v->vm;
+	bool attached;
+
+	pthread_mutex_lock(&vm->lock);
+	attached = vm->on_debug != NULL;
+	pthread_mutex_unlock(&vm->lock);
+	if (attached)
+		loop_post(vm->loop, &vm->debug_post);
+	else
+		vm_request(vm, VM_EVENT_BROKEN, (int)v->index,
+			   "cpu%u: stopped at a breakpoint and no debugger is attached", v->index);
+}
+
 /* What follows from the reason vcpu_run came back with. */
 static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
 {
@@ -189,10 +204,7 @@ static void handle_stop(struct vcpu *v, enum vcpu_stop stop)
 		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index, "cpu%u: %s", v->index,
 			   v->broken.msg);
 		break;
-	case VCPU_DEBUG:
-		vm_request(v->vm, VM_EVENT_BROKEN, (int)v->index,
-			   "cpu%u: stopped at a breakpoint and no debugger is attached", v->index);
-		break;
+	case VCPU_DEBUG: stopped_for_debugger(v); break;
 	case VCPU_KICKED:
 	case VCPU_DONE: break;
 	}
@@ -269,6 +281,7 @@ static void *vcpu_thread(void *arg)
 	for (;;) {
 		if (atomic_load(&v->requests) && !serve_requests(v))
 			break;
+		v->debug_stop.why = DEBUG_NOT_STOPPED;
 		handle_stop(v, vm->accel->vcpu_run(v));
 	}
 	vm->accel->vcpu_exit(v);

@@ -63,6 +63,8 @@ struct vcpu {
 	bool fresh;   /* no state was put yet */
 	bool resumed; /* set by core when the vCPU comes out of a park; the accelerator clears it */
 	struct err broken;
+	/* Set by the accelerator before VCPU_DEBUG; others may read it while the vCPU is parked. */
+	struct debug_stop debug_stop;
 	/* Counters: written by this thread, read by anyone. */
 	_Atomic uint64_t exits[EXIT_STAT_COUNT];
 	_Atomic uint64_t entries;

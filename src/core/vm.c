@@ -313,6 +313,7 @@ void vm_free(struct vm *vm)
 	if (vm->phase != VM_STOPPED)
 		vm_stop(vm);
 	loop_unpost(vm->loop, &vm->request_post);
+	loop_unpost(vm->loop, &vm->debug_post);
 	while (!list_empty(&vm->devices))
 		device_free(list_entry(vm->devices.prev, struct device, link));
 	for (struct backend *b = vm->backends, *next; b; b = next) {

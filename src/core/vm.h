@@ -103,6 +103,10 @@ struct vm {
 	/* The owner's handler of requests, on the loop's thread. */
 	void (*on_request)(struct vm *vm, const struct vm_request *r, void *arg);
 	void *on_request_arg;
+	/* vm_debug_attach; written under .lock by the loop's thread. */
+	void (*on_debug)(struct vm *vm, void *arg);
+	void *on_debug_arg;
+	struct loop_post debug_post;
 	uint64_t started_ns;		/* host time of the first vm_run */
 	_Atomic uint64_t console_bytes; /* guest output seen, for the progress watcher */
 };

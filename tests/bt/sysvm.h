@@ -149,7 +149,8 @@ static void sysvm_cpu(unsigned n)
 static inline void sysvm_init(unsigned cpus)
 {
 	static struct accel_ops ops;
-	struct vm_options o = {.name = "sys", .arch = &arch_x86, .accel = &ops, .n_vcpus = cpus};
+	struct vm_options o = {.name = "sys", .arch = &arch_x86, .accel = &ops, .n_vcpus = cpus,
+				.cpu_model = "host,+smap,+umip,+la57"};
 	struct err e = ERR_INIT;
 
 	ops = accel_bt;

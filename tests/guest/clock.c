@@ -26,7 +26,7 @@ enum {
 	MOST_PAUSES = 40, /* then it is given up: undecided is failed */
 	RTC_POLL_MS = 5,
 	RTC_POLLS = 400, /* a second passes within these, or the RTC stands still */
-	RTC_MOST_SECONDS = 20,
+	RTC_MOST_SECONDS = 45,
 };
 
 static const double tolerance = 0.01;

@@ -374,6 +374,25 @@ static void a_single_step_is_told_in_dr6(void **state)
 	assert_int_equal(e.rip, G_CODE + 8); /* POPF that sets TF traps behind the next one */
 }
 
+static void with_string(struct guest *g, struct x86_vcpu *s)
+{
+	s->gpr[X86_RCX] = 3;
+	s->gpr[X86_RSI] = s->gpr[X86_RDI] = s->gpr[X86_RSP] - 64;
+	(void)g;
+}
+
+static void a_single_step_stops_behind_each_element_of_a_string(void **state)
+{
+	struct g_end e;
+
+	(void)state;
+	/* The page is in the TLB when POPF sets TF. */
+	e = RUN(G_LONG, 3, with_string, "\x88\x07\x9c\x80\x4c\x24\x01\x01\x9d\xf3\xa4\x90");
+	assert_int_equal(e.vector, 1);
+	assert_int_equal(e.rip, G_CODE + 9);
+	assert_int_equal(e.s.gpr[X86_RCX], 2);
+}
+
 static void with_shadow(struct guest *g, struct x86_vcpu *s)
 {
 	s->rflags |= 0x100;
@@ -599,6 +618,7 @@ int main(void)
 		cmocka_unit_test(flags_of_the_handler),
 		cmocka_unit_test(interrupts_can_be_virtual),
 		cmocka_unit_test(a_single_step_is_told_in_dr6),
+		cmocka_unit_test(a_single_step_stops_behind_each_element_of_a_string),
 		cmocka_unit_test(a_trap_waits_for_the_instruction_behind_mov_ss),
 		cmocka_unit_test(an_instruction_breakpoint_is_a_fault_that_rf_skips),
 		cmocka_unit_test(a_data_breakpoint_is_a_trap),

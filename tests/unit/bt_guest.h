@@ -479,7 +479,7 @@ static void g_describe(const struct g_end *end, char out[48])
 		snprintf(out + n, 48 - (size_t)n, "@%llx", (unsigned long long)behind);
 }
 
-static void g_table(struct guest *g, const struct g_case *cases, size_t n)
+static inline void g_table(struct guest *g, const struct g_case *cases, size_t n)
 {
 	unsigned failed = 0;
 

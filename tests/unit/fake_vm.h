@@ -84,6 +84,9 @@ static struct {
 	_Atomic bool hold_vcpu;	  /* vCPU 1 takes its time to be created */
 	_Atomic unsigned puts;
 	enum vcpu_stop stop; /* what vcpu_run answers */
+	struct debug_limits limits;
+	struct vcpu_debug debug; /* vCPU 1's */
+	_Atomic bool debug_step; /* of it */
 	_Atomic unsigned kicks;
 } fake;
 
@@ -175,7 +178,27 @@ static enum vcpu_stop fake_vcpu_run(struct vcpu *v)
 		return VCPU_KICKED;
 	atomic_fetch_add(&v->entries, 1);
 	nanosleep(&ts, NULL);
+	if (v->index == 1 && atomic_load(&fake.debug_step)) {
+		v->debug_stop = (struct debug_stop){.why = DEBUG_STEPPED, .pc = 0x1001};
+		return VCPU_DEBUG;
+	}
 	return fake.stop;
+}
+
+static void fake_debug_limits(struct vm *vm, struct debug_limits *l)
+{
+	(void)vm;
+	*l = fake.limits;
+}
+
+static int fake_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e)
+{
+	(void)e;
+	if (v->index == 1) {
+		fake.debug = *d;
+		atomic_store(&fake.debug_step, d->step);
+	}
+	return 0;
 }
 
 static void fake_vcpu_kick(struct vcpu *v)
@@ -195,6 +218,8 @@ static const struct accel_ops fake_accel = {
 	.vcpu_exit = fake_vcpu_exit,
 	.vcpu_run = fake_vcpu_run,
 	.state_put = fake_state_put,
+	.debug_limits = fake_debug_limits,
+	.debug_set = fake_debug_set,
 	.vcpu_kick = fake_vcpu_kick,
 };
 

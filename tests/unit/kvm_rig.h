@@ -20,6 +20,7 @@
 #include "arch/x86/vcpu.h"
 #include "base/sys.h"
 #include "core/vm.h"
+#include "device/devices.h"
 
 #define RIG_CODE  0x1000u
 #define RIG_RAM	  0xa0000u
@@ -64,6 +65,7 @@ struct rig_options {
 	bool chips;    /* interrupt chips as .mode says */
 	enum irqchip_mode mode;
 	const char *arg;
+	const char *accel; /* NULL: "kvm" */
 	void (*tweak)(struct rig *r, struct x86_vcpu *s, unsigned index);
 };
 
@@ -153,13 +155,25 @@ static void rig_request(struct vm *vm, const struct vm_request *req, void *arg)
 	r->requested = true;
 }
 
+/* The windows to interrupt chips that are the board's. */
+static inline void rig_chip(struct rig *r, const char *class, bool wired)
+{
+	struct err e = ERR_INIT;
+	struct device *d;
+
+	rig_check(device_new(r->vm, device_class_find(class), NULL, &d, &e), &e);
+	if (wired)
+		rig_check(device_wire(d, 0, 0, &e), &e);
+	rig_check(device_init(d, &e), &e);
+}
+
 /* Everything up to READY. */
 static inline void rig_init(struct rig *r, const struct rig_options *o)
 {
 	struct err e = ERR_INIT;
 	struct vm_options vo = {.name = "rig",
 				.arch = &arch_x86,
-				.accel = accel_find("kvm"),
+				.accel = accel_find(o->accel ? o->accel : "kvm"),
 				.n_vcpus = o->cpus ? o->cpus : 1,
 				.accel_arg = o->arg};
 	struct device *d;
@@ -188,6 +202,11 @@ static inline void rig_init(struct rig *r, const struct rig_options *o)
 	}
 	rig_check(device_init(d, &e), &e);
 	r->dev = (struct rig_device *)d;
+	if (o->chips && vo.accel->user_chips) {
+		rig_chip(r, "i8259", false);
+		rig_chip(r, "ioapic", false);
+		rig_chip(r, "i8254", true);
+	}
 	rig_check(vm_reset(r->vm, &e), &e);
 }
 
@@ -301,7 +320,7 @@ static inline const char *rig_restricted(void)
 		return cmocka_run_group_tests(tests, NULL, NULL);                               \
 	}
 
-static void rig_skip(void **state)
+static inline void rig_skip(void **state)
 {
 	(void)state;
 	skip();

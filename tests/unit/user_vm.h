@@ -87,7 +87,6 @@ static int user_vcpu_init(struct vcpu *v, struct err *e)
 				       .phys_bits = 52};
 
 	(void)e;
-	((struct x86_vcpu *)v->state)->apic_id = v->index;
 	lapic_init(&user.lapic[v->index], &user.bus, v->index, &c, &user_lapic_ops, v);
 	return 0;
 }

@@ -88,11 +88,29 @@ static void check_align(struct bt_cpu *c, const struct how *h, uint64_t la, unsi
 		bt_raise_err(c, X86_AC, 0);
 }
 
+/* Notes which of the points that a debugger watches an access of [la, la+n) hits. */
+static void note_watched(struct bt_cpu *c, uint64_t la, unsigned n, bool write)
+{
+	for (unsigned i = 0; i < c->debug.d.n && !c->debug.hit; i++) {
+		const struct debug_point *p = &c->debug.d.point[i];
+
+		if (p->kind == DEBUG_EXEC || p->kind == (write ? DEBUG_READ : DEBUG_WRITE))
+			continue;
+		if (la < p->addr + p->len && p->addr < la + n) {
+			c->debug.hit = true;
+			c->debug.point = i;
+			c->debug.addr = MAX(la, p->addr);
+		}
+	}
+}
+
 /* Notes the data breakpoints that an access of [la, la+n) hits. */
 static COLD void note_breakpoints(struct bt_cpu *c, uint64_t la, unsigned n, bool write)
 {
 	static const uint8_t length[] = {1, 2, 8, 4};
 
+	if (c->debug.watch)
+		note_watched(c, la, n, write);
 	for (unsigned i = 0; i < 4; i++) {
 		unsigned kind = c->dr7 >> (16 + i * 4) & 3, len;
 

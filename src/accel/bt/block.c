@@ -10,6 +10,7 @@
  * are found by linear address in a direct-mapped table, for the code size and the generation of the
  * MMU (which stands for address space and privilege), else by physical address in a hash.  Either
  * way a block is good while the versions of its pages are what they were when its bytes were read.
+ * A block remembers what followed it, at once behind it and elsewhere, as entries of that table.
  * A dead one is taken out of the hash when it is met there; its memory comes back with the rest.
  *
  * What may not be kept is made in the free part of the same memory and overwritten by the next:
@@ -31,18 +32,12 @@
 #define ROOM	 (sizeof(struct bt_block) + BLOCK_INSNS * sizeof(struct insn))
 #define LINE	 64u /* bytes of code that are marked at a time */
 
-struct la_entry {
-	uint64_t la;
-	uint64_t stamp; /* generation and code size; 0: nothing here */
-	struct bt_block *b;
-};
-
 struct bt_blocks {
 	uint8_t *memory;
 	size_t used;
 	/* First instruction of the block that runs or was left by a longjmp, or NULL. */
 	const struct insn *running;
-	struct la_entry by_la[LA_COUNT];
+	struct block_link by_la[LA_COUNT];
 	struct bt_block *by_pa[PA_COUNT];
 };
 
@@ -175,16 +170,33 @@ static bool mark_more(struct maker *m)
 	return true;
 }
 
-/* Decodes one at m->at.  INSN_SHORT: it needs bytes behind m->room. */
+/* The first eight at once, so that one store of another vCPU is seen as a whole or not at all. */
+static void copy_code(uint8_t *to, const uint8_t *from, unsigned n)
+{
+	if (n < 8) {
+		guest_copy(to, from, n);
+		return;
+	}
+	guest_copy(to, from, 8);
+	guest_copy(to + 8, from + 8, n - 8);
+}
+
+/*
+ * Decodes one at m->at.  INSN_SHORT: it needs bytes behind m->room.  The decoder gets a copy: it may
+ * look at a byte twice, and others may write to the code meanwhile.
+ */
 static int decode_one(struct maker *m)
 {
 	struct bt_block *b = m->b;
+	uint8_t bytes[INSN_MAX];
 	int rc = INSN_SHORT;
+	unsigned n;
 
 	for (;;) {
-		if (m->marked > m->at)
-			rc = insn_decode(m->host + m->at, MIN(m->marked - m->at, INSN_MAX), b->mode,
-					 m->features, &b->insn[b->n]);
+		n = MIN(m->marked - m->at, INSN_MAX);
+		copy_code(bytes, m->host + m->at, n);
+		if (n)
+			rc = insn_decode(bytes, n, b->mode, m->features, &b->insn[b->n]);
 		if (rc != INSN_SHORT || !mark_more(m))
 			return rc;
 	}
@@ -226,7 +238,7 @@ static void make_single(struct maker *m, unsigned in_page, unsigned room)
 	int rc;
 
 	if (m->host)
-		memcpy(bytes, m->host, n);
+		guest_copy(bytes, m->host, n);
 	else
 		read_outside(c, b->pa[0], bytes, n);
 	rc = insn_decode(bytes, n, b->mode, m->features, b->insn);
@@ -240,7 +252,7 @@ static void make_single(struct maker *m, unsigned in_page, unsigned room)
 		b->version[1] = version;
 		m->keep = m->keep && b->page[1] && settled;
 		if (host)
-			memcpy(bytes + n, host, more);
+			guest_copy(bytes + n, host, more);
 		else
 			read_outside(c, b->pa[1], bytes + n, more);
 		rc = insn_decode(bytes, n + more, b->mode, m->features, b->insn);
@@ -316,7 +328,7 @@ static struct bt_block **pa_head(struct bt_blocks *s, gpa_t pa, unsigned mode)
 	return &s->by_pa[(pa >> 1 ^ pa >> 18 ^ mode << 12) & (PA_COUNT - 1)];
 }
 
-static struct la_entry *la_entry(struct bt_blocks *s, uint64_t la)
+static struct block_link *la_entry(struct bt_blocks *s, uint64_t la)
 {
 	return &s->by_la[(la ^ la >> 14) & (LA_COUNT - 1)];
 }
@@ -379,7 +391,7 @@ static struct bt_block *make_block(struct bt_cpu *c, uint64_t la)
 	head = pa_head(s, m.b->pa[0], m.b->mode);
 	m.b->next = *head;
 	*head = m.b;
-	*la_entry(s, la) = (struct la_entry){la, la_stamp(c), m.b};
+	*la_entry(s, la) = (struct block_link){la, la_stamp(c), m.b};
 	return m.b;
 }
 
@@ -395,27 +407,52 @@ static __attribute__((noinline)) struct bt_block *get_slow(struct bt_cpu *c, uin
 	b = find_pa(c, la);
 	if (!b)
 		return make_block(c, la);
-	*la_entry(c->blocks, la) = (struct la_entry){la, la_stamp(c), b};
+	*la_entry(c->blocks, la) = (struct block_link){la, la_stamp(c), b};
 	return b;
+}
+
+static inline __attribute__((always_inline)) uint64_t code_la(struct bt_cpu *c)
+{
+	if (LIKELY(c->mode.code == 8))
+		return c->rip;
+	c->rip = (uint32_t)c->rip;
+	return (uint32_t)(c->rip + c->seg_base[X86_CS]);
+}
+
+static inline __attribute__((always_inline)) bool
+matches(const struct bt_cpu *c, const struct block_link *l, uint64_t la, uint64_t stamp)
+{
+	return l->la == la && l->stamp == stamp && stands(l->b) && limit_allows(c, l->b);
 }
 
 static inline __attribute__((always_inline)) struct bt_block *get(struct bt_cpu *c)
 {
-	struct bt_blocks *s = c->blocks;
-	const struct la_entry *e;
-	uint64_t la;
+	uint64_t la = code_la(c);
+	const struct block_link *e = la_entry(c->blocks, la);
 
-	if (LIKELY(c->mode.code == 8)) {
-		la = c->rip;
-	} else {
-		c->rip = (uint32_t)c->rip;
-		la = (uint32_t)(c->rip + c->seg_base[X86_CS]);
-	}
-	e = la_entry(s, la);
-	if (LIKELY(e->la == la && e->stamp == la_stamp(c) && stands(e->b) &&
-		   limit_allows(c, e->b) && !c->mode.step))
-		return e->b;
-	return get_slow(c, la);
+	return LIKELY(matches(c, e, la, la_stamp(c)) && !c->mode.step) ? e->b : get_slow(c, la);
+}
+
+/*
+ * The block behind @b, which ran from linear address @*la; @*la is then its own.  A link to a block
+ * is as good as an entry of the table: both are forgotten with all blocks, and a block that is not
+ * kept is in neither.
+ */
+static inline __attribute__((always_inline)) struct bt_block *
+follow(struct bt_cpu *c, struct bt_block *b, uint64_t *la)
+{
+	uint64_t to = code_la(c), stamp = la_stamp(c);
+	struct block_link *l = &b->link[to != *la + b->bytes];
+	const struct block_link *e;
+
+	*la = to;
+	if (LIKELY(matches(c, l, to, stamp)))
+		return l->b;
+	e = la_entry(c->blocks, to);
+	if (UNLIKELY(!matches(c, e, to, stamp)))
+		return get_slow(c, to);
+	*l = *e;
+	return l->b;
 }
 
 /*
@@ -469,10 +506,18 @@ static inline bool undisturbed(const struct bt_cpu *c)
 
 void block_run_on(struct bt_cpu *c)
 {
+	struct bt_block *b;
+	uint64_t la;
+
 	if (c->blocks->running)
 		count_left(c);
-	do {
-		run(c, get(c));
-	} while (undisturbed(c));
+	b = get(c);
+	la = code_la(c);
+	for (;;) {
+		run(c, b);
+		if (UNLIKELY(!undisturbed(c)))
+			break;
+		b = follow(c, b, &la);
+	}
 	c->blocks->running = NULL;
 }

@@ -11,6 +11,13 @@
 /* Most instructions in a block. */
 #define BLOCK_INSNS 64u
 
+/* The block that is at a linear address in an address space and mode; see block.c. */
+struct block_link {
+	uint64_t la;
+	uint64_t stamp; /* generation and code size; 0: nothing here */
+	struct bt_block *b;
+};
+
 struct bt_block {
 	struct bt_code_page *page[2]; /* [1]: of an instruction that crosses pages; else as [0] */
 	uint32_t version[2];	      /* of them, when the bytes were read */
@@ -18,9 +25,10 @@ struct bt_block {
 	struct bt_block *next;	      /* in a list of the hash by pa[0] */
 	uint16_t n;		      /* instructions */
 	uint16_t bytes;
-	uint8_t mode; /* 2, 4, 8: size of code */
-	bool crosses; /* one instruction, from two pages */
-	bool ends;    /* the last instruction sets rip (A_END) */
+	uint8_t mode;		   /* 2, 4, 8: size of code */
+	bool crosses;		   /* one instruction, from two pages */
+	bool ends;		   /* the last instruction sets rip (A_END) */
+	struct block_link link[2]; /* what followed last: at once behind it, and elsewhere */
 	struct insn insn[];
 };
 

@@ -211,14 +211,20 @@ static int state_peek(struct vcpu *v, struct err *e)
 
 static void probe(struct accel_report *r)
 {
+	struct debug_limits l;
+	char text[160];
+
 	r->present = r->usable = true;
 	str_copy(r->summary, sizeof(r->summary), "runs 64-bit kernels in software");
-	accel_fact(r, "kind", "interpreter, x86-64 on x86-64");
+	accel_fact(r, "kind", "interpreter");
+	bt_debug_limits(NULL, &l);
+	debug_limits_show(&l, text, sizeof(text));
+	accel_fact(r, "guest-debug", "%s", text);
 }
 
 const struct accel_ops accel_bt = {
 	.name = "bt",
-	.help = "a CPU in software, x86-64 on x86-64; needs nothing of the host",
+	.help = BT_HELP,
 	.user_chips = true,
 	.probe = probe,
 	.vm_init = vm_init,
@@ -232,6 +238,8 @@ const struct accel_ops accel_bt = {
 	.state_get = state_get,
 	.state_put = state_put,
 	.state_peek = state_peek,
+	.debug_limits = bt_debug_limits,
+	.debug_set = bt_debug_set,
 	.vcpu_kick = bt_vcpu_kick,
 	.vcpu_nmi = bt_vcpu_nmi,
 };

@@ -8,6 +8,7 @@
  *	block.c run.c                       decoded blocks and the loop that runs them
  *	host/                               pure instructions on the host's own unit
  *	cpu.c cpuid.c msr.c                 state in and out, what the CPU says it is
+ *	debug.c                             what a debugger of the host's wants
  *	bt.c                                struct accel_ops
  *
  * One struct bt_cpu for each vCPU, touched by its own thread only, but for .attention and what
@@ -107,7 +108,7 @@ struct bt_mode {
 	bool lma;     /* long mode, compatibility mode included */
 	bool align;   /* alignment is checked: CPL 3, CR0.AM, RFLAGS.AC */
 	bool user;    /* data accesses are user accesses: CPL 3 */
-	bool step;    /* one instruction at a time: RFLAGS.TF, breakpoints in DR7 */
+	bool step;    /* one instruction at a time: RFLAGS.TF, breakpoints in DR7, a debugger's */
 	bool flat[6]; /* by segment: base any, limit 4 GiB, present, readable and writable */
 };
 
@@ -181,6 +182,15 @@ struct bt_cpu {
 		uint32_t error, dr6;
 	} queued;
 	uint64_t instructions; /* retired, counted by block */
+	/* What the host's debugger wants (debug.c). */
+	struct {
+		struct vcpu_debug d;
+		bool each;  /* look at each instruction: a step or points are set */
+		bool watch; /* one of the points watches data */
+		bool hit;   /* and was hit: point, at address */
+		unsigned point;
+		uint64_t addr;
+	} debug;
 
 	/* run.c */
 	uint64_t budget;	/* BT_ATTN_BUDGET: rounds of the loop until vcpu_run comes back */
@@ -237,6 +247,16 @@ int bt_wrmsr(struct bt_cpu *c, uint32_t index, uint64_t val);
 void bt_cpuid(struct bt_cpu *c, uint32_t leaf, uint32_t subleaf, uint32_t out[4]);
 /* The guest's TSC now. */
 uint64_t bt_tsc(struct bt_cpu *c);
+
+/*
+ * debug.c.  Before and behind an instruction, where c->debug.each, and at INT3: they leave by
+ * bt_stop if the debugger wants to know.
+ */
+void bt_debug_before(struct bt_cpu *c);
+void bt_debug_behind(struct bt_cpu *c);
+void bt_debug_int3(struct bt_cpu *c);
+void bt_debug_limits(struct vm *vm, struct debug_limits *l);
+int bt_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e);
 
 /* run.c: any thread. */
 void bt_attend(struct bt_cpu *c, uint32_t bits);

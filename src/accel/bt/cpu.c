@@ -58,7 +58,7 @@ void bt_mode_changed(struct bt_cpu *c)
 	}
 	m->user = m->cpl == 3;
 	m->align = m->user && c->cr0 & X86_CR0_AM && c->rflags & EF_AC;
-	m->step = c->rflags & EF_TF || c->dr7 & 0xff;
+	m->step = c->rflags & EF_TF || c->dr7 & 0xff || c->debug.each;
 	for (unsigned seg = X86_ES; seg <= X86_GS; seg++)
 		derive_seg(c, seg);
 	mmu_mode_changed(c);

@@ -313,6 +313,10 @@ static bool breakpoint_in(const struct bt_cpu *c, uint64_t page)
 	for (unsigned i = 0; i < 4; i++)
 		if ((c->dr7 >> i * 2 & 3) && (c->dr[i] & PAGE_MASK) == page)
 			return true;
+	for (unsigned i = 0; c->debug.watch && i < c->debug.d.n; i++)
+		if (c->debug.d.point[i].kind != DEBUG_EXEC &&
+		    (c->debug.d.point[i].addr & PAGE_MASK) == page)
+			return true;
 	return false;
 }
 
@@ -374,7 +378,7 @@ struct bt_tlbe *mmu_fill(struct bt_cpu *c, struct mmu_set *set, enum mmu_class c
 		set->code[i] = NULL;
 		flags |= TE_IO;
 	}
-	if (UNLIKELY(c->dr7 & 0xff) && breakpoint_in(c, page))
+	if (UNLIKELY(c->dr7 & 0xff || c->debug.watch) && breakpoint_in(c, page))
 		flags |= TE_BP;
 	t->pa = w.pa | flags;
 	t->rtag = page | (flags & (TE_IO | TE_BP | TE_ALIGN) ? TLB_SLOW : 0);

@@ -52,6 +52,33 @@ void bt_st_slow(struct bt_cpu *c, uint64_t la, uint64_t val, unsigned size);
 #define BT_GUEST_RACES
 #endif
 
+/* memset and memmove there. */
+BT_GUEST_RACES static inline void bt_guest_set(void *dst, uint8_t v, size_t n)
+{
+#ifdef __SANITIZE_THREAD__
+	__asm__ volatile("rep stosb" : "+D"(dst), "+c"(n) : "a"(v) : "memory");
+#else
+	memset(dst, v, n);
+#endif
+}
+
+BT_GUEST_RACES static inline void bt_guest_move(void *dst, const void *src, size_t n)
+{
+#ifdef __SANITIZE_THREAD__
+	volatile uint8_t *d = dst;
+	const volatile uint8_t *s = src;
+
+	if ((uintptr_t)dst <= (uintptr_t)src)
+		for (size_t k = 0; k < n; k++)
+			d[k] = s[k];
+	else
+		while (n--)
+			d[n] = s[n];
+#else
+	memmove(dst, src, n);
+#endif
+}
+
 /*
  * Loads and stores.  The tag test is of the last byte's page and the first's at once: an access
  * that crosses a page never hits.

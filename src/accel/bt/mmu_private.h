@@ -80,7 +80,7 @@ bool mmu_canonical(const struct bt_cpu *c, uint64_t la);
 #define TE_SIZE	    6u /* 0: 4 KiB, 2: 2 MiB, 4: 4 MiB, 6: 1 GiB */
 #define TE_IO	    8u /* neither RAM nor ROM */
 #define TE_ROM	    16u
-#define TE_BP	    32u /* a data breakpoint of DR7 is in the page */
+#define TE_BP	    32u /* a data breakpoint of DR7 or of a debugger is in the page */
 #define TE_ALIGN    64u
 #define TE_NO_WRITE (TE_IO | TE_ROM | TE_BP | TE_ALIGN) /* why a write needs more than code.c */
 

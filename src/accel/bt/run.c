@@ -222,6 +222,8 @@ static void events(struct bt_cpu *c)
 		return;
 	if (c->irq_shadow)
 		return;
+	if (c->debug.d.step && c->mp_state == X86_MP_RUNNING)
+		return;
 	if (c->nmi_pending && !c->nmi_masked) {
 		c->nmi_pending = false;
 		c->nmi_masked = true;
@@ -256,7 +258,7 @@ static bool halted_for_good(const struct bt_cpu *c)
 
 static bool step_wanted(const struct bt_cpu *c)
 {
-	return (c->rflags & X86_FLAGS_TF) || (c->dr7 & 0xff);
+	return (c->rflags & X86_FLAGS_TF) || (c->dr7 & 0xff) || c->debug.each;
 }
 
 /* Does an instruction breakpoint stand at rip?  DR6 bits. */
@@ -283,9 +285,10 @@ static void step(struct bt_cpu *c)
 	uint8_t shadow = c->irq_shadow;
 	uint32_t hits = shadow & 2 ? 0 : code_breakpoint(c);
 
-	if (hits) {
+	if (c->debug.each)
+		bt_debug_before(c);
+	if (hits)
 		bt_raise_db(c, hits);
-	}
 	c->rflags &= ~(uint64_t)BT_FLAGS_RF; /* before it: IRET may set it for the next one */
 	c->mode.step = true;
 	c->irq_shadow = 0;
@@ -296,19 +299,26 @@ static void step(struct bt_cpu *c)
 	}
 	block_run(c, block_get(c));
 	c->mode.step = step_wanted(c);
-	if (c->irq_shadow & 2)
-		return; /* traps wait for the instruction behind MOV SS */
 	tf = tf && !c->no_trap;
-	if (tf || c->dr_pending) {
+	/* Traps wait for the instruction behind MOV SS. */
+	if (!(c->irq_shadow & 2) && (tf || c->dr_pending)) {
 		hits = (tf ? BT_DR6_BS : 0) | (c->dr_pending ? c->dr_hits : 0);
 		c->dr_pending = false;
 		bt_raise_db(c, hits);
 	}
+	if (c->debug.each)
+		bt_debug_behind(c);
 }
 
-static void after_leave(struct bt_cpu *c)
+/* An event that was raised: a step ends at its handler. */
+static void deliver_raised(struct bt_cpu *c)
 {
 	c->mode.step = step_wanted(c);
+	if (c->event.vector != X86_DB)
+		c->debug.hit = false; /* of an instruction that was not completed */
+	bt_deliver_raised(c);
+	if (c->debug.each)
+		bt_debug_behind(c);
 }
 
 static void resumed(struct bt_cpu *c)
@@ -361,10 +371,7 @@ enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 	mmu_idle(c, false);
 	atomic_fetch_add_explicit(&v->entries, 1, memory_order_relaxed);
 	switch (sigsetjmp(out, 0)) {
-	case BT_LEAVE_EVENT:
-		after_leave(c);
-		bt_deliver_raised(c);
-		break;
+	case BT_LEAVE_EVENT: deliver_raised(c); break;
 	case BT_LEAVE_STOP: mmu_idle(c, true); return c->stop;
 	default: bt_deliver_queued(c); break;
 	}

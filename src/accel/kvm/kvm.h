@@ -5,9 +5,9 @@
  * Files: caps.c opens the node and names capabilities; vm.c makes the VM and times its clock;
  * slots.c hands over memory and fetches dirty pages; run.c runs vCPUs and has the exits that every
  * architecture shares; held.c performs the writes that KVM held back; later.c does what nobody has
- * to wait for; report.c writes facts for `lodge info`.  The folder of the host's architecture has
- * registers, CPUID, interrupt chips, its own exits and the probe; it implements the kvm_arch_*
- * functions and defines accel_kvm.
+ * to wait for; debug.c sets what stops a vCPU for a debugger; report.c writes facts for `lodge
+ * info`.  The folder of the host's architecture has registers, CPUID, interrupt chips, its own
+ * exits and the probe; it implements the kvm_arch_* functions and defines accel_kvm.
  */
 #ifndef LODGE_ACCEL_KVM_KVM_H
 #define LODGE_ACCEL_KVM_KVM_H
@@ -55,6 +55,7 @@ struct kvm_vcpu {
 	uint32_t tsc_khz; /* x86: as KVM made it; 0: not known */
 	struct kvm_dirty_gfn *ring;
 	uint32_t ring_next; /* under kvm->lock */
+	struct vcpu_debug debug;
 };
 
 /* A memory slot, by the number core gave it. */
@@ -218,6 +219,17 @@ int kvm_exit_memory_fault(struct vcpu *v, struct kvm_run *run);
 /* Puts the reason into v->broken; returns VCPU_BROKEN. */
 int kvm_broken(struct vcpu *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* debug.c: the accelerator's debug_limits and debug_set. */
+
+void kvm_debug_limits(struct vm *vm, struct debug_limits *l);
+int kvm_debug_set(struct vcpu *v, const struct vcpu_debug *d, struct err *e);
+/* After registers were set: KVM on x86 forgets a step when that moves the program counter. */
+int kvm_debug_again(struct kvm_vcpu *kv, struct err *e) MUST_CHECK;
+/* What `lodge info` says about it. */
+void kvm_debug_fact(struct accel_report *r, int node);
+/* Notes why @v stopped; returns VCPU_DEBUG. */
+int kvm_debug_stopped(struct vcpu *v, const struct debug_stop *s);
+
 /* report.c */
 
 /*
@@ -237,6 +249,15 @@ void kvm_arch_vcpu_resumed(struct kvm_vcpu *kv);
 /* The guest's clock, in nanoseconds, while no vCPU is in KVM_RUN. */
 int kvm_arch_clock_read(struct kvm_vm *kvm, uint64_t *ns, struct err *e) MUST_CHECK;
 int kvm_arch_clock_write(struct kvm_vm *kvm, uint64_t ns, struct err *e) MUST_CHECK;
+
+/* What guest debug gives on node or VM @fd, which has KVM_CAP_SET_GUEST_DEBUG. */
+void kvm_arch_debug_limits(int fd, struct debug_limits *l);
+/* Puts @p into the next free debug register of its kind. */
+void kvm_arch_debug_point(struct kvm_guest_debug *g, const struct debug_point *p);
+/* The vCPU takes the exception of the software breakpoint that it stopped at. */
+int kvm_arch_debug_pass(struct kvm_vcpu *kv, struct kvm_guest_debug *g, struct err *e) MUST_CHECK;
+/* The last word before KVM_SET_GUEST_DEBUG. */
+void kvm_arch_debug_control(struct kvm_vcpu *kv, struct kvm_guest_debug *g);
 
 /* What messages say about this architecture's KVM. */
 struct kvm_arch_words {

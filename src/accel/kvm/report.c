@@ -54,6 +54,7 @@ bool kvm_report_start(struct accel_report *r, int *node)
 	accel_fact(r, "api-version", "%d", KVM_API_VERSION);
 	fact_caps(r, *node, kvm_cap_names);
 	fact_caps(r, *node, kvm_arch_cap_names);
+	kvm_debug_fact(r, *node);
 	if (kvm_check_caps(*node, &e)) {
 		failed(r, &e, "present but too old");
 		close(*node);

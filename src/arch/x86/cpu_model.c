@@ -174,7 +174,9 @@ static bool next_word(const char **at, struct word *w)
 
 	if (!s || !*s)
 		return false;
-	w->sign = *s == '+' || *s == '-' ? *s++ : 0;
+	w->sign = '\0';
+	if (*s == '+' || *s == '-')
+		w->sign = *s++;
 	w->text = s;
 	w->len = strcspn(s, ",");
 	*at = s[w->len] ? s + w->len + 1 : s + w->len;

@@ -7,7 +7,7 @@
 #include "base/str.h"
 #include "core/vm.h"
 
-static const char why[] = "the software CPU translates x86-64 on x86-64 hosts only";
+static const char why[] = "the software CPU runs x86-64 guests on x86-64 hosts only";
 
 static void probe(struct accel_report *r)
 {
@@ -28,7 +28,7 @@ static void vm_exit(struct vm *vm)
 
 const struct accel_ops accel_bt = {
 	.name = "bt",
-	.help = "a CPU in software, x86-64 on x86-64 hosts; not on this one",
+	.help = BT_HELP,
 	.probe = probe,
 	.vm_init = vm_init,
 	.vm_exit = vm_exit,

@@ -120,8 +120,8 @@ static uint128 host_cas16(void *p, uint128 old, uint128 v)
 	return (uint128)high << 64 | low;
 }
 
-__attribute__((no_sanitize("alignment"))) static uint128 cas_pair(void *p, unsigned n, uint128 old,
-								  uint128 v)
+BT_GUEST_RACES __attribute__((no_sanitize("alignment"))) static uint128
+cas_pair(void *p, unsigned n, uint128 old, uint128 v)
 {
 	if (n == 16)
 		return host_cas16(p, old, v);

@@ -16,6 +16,8 @@ void exec_int1(struct bt_cpu *c, const struct insn *i)
 
 void exec_int3(struct bt_cpu *c, const struct insn *i)
 {
+	if (UNLIKELY(c->debug.d.software))
+		bt_debug_int3(c);
 	event_deliver(c, BT_EVENT_SOFT_EXC, X86_BP, false, 0, next_rip(c, i));
 }
 

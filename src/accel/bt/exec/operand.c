@@ -7,8 +7,8 @@
  * An operand of a locked instruction need not be aligned, and within one page of RAM the host does
  * the same as the guest's CPU would.
  */
-__attribute__((no_sanitize("alignment"))) bool host_cas(void *p, uint64_t old, uint64_t v,
-							unsigned size)
+BT_GUEST_RACES __attribute__((no_sanitize("alignment"))) bool host_cas(void *p, uint64_t old,
+								       uint64_t v, unsigned size)
 {
 	switch (size) {
 	case 1: return __sync_bool_compare_and_swap((uint8_t *)p, (uint8_t)old, (uint8_t)v);

@@ -90,7 +90,7 @@ static inline void op_write(struct bt_cpu *c, const struct insn *i, unsigned n, 
 }
 
 /* Host memory that is guest memory, any alignment. */
-static inline uint64_t host_read(const void *p, unsigned size)
+BT_GUEST_RACES static inline uint64_t host_read(const void *p, unsigned size)
 {
 	uint64_t v = 0;
 
@@ -103,7 +103,7 @@ static inline uint64_t host_read(const void *p, unsigned size)
 	return v;
 }
 
-static inline void host_write(void *p, uint64_t v, unsigned size)
+BT_GUEST_RACES static inline void host_write(void *p, uint64_t v, unsigned size)
 {
 	switch (size) {
 	case 1: memcpy(p, &v, 1); break;

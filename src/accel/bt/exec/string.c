@@ -38,8 +38,8 @@ uint64_t str_run(const struct str *s, unsigned seg, uint64_t ea, uint64_t la)
 	unsigned in_page = la & 0xfff;
 	uint64_t k = s->left, room;
 
-	if (k == 1 || in_page + s->n > 4096)
-		return 1;
+	if (k == 1 || in_page + s->n > 4096 || c->rflags & X86_FLAGS_TF)
+		return 1; /* single steps stop behind each element (SDM 3B §17.3.1.4) */
 	if (s->back) {
 		k = within(k, within(in_page, ea) / s->n + 1);
 	} else {
@@ -96,21 +96,21 @@ static void copy_up(uint8_t *dst, const uint8_t *src, uint64_t bytes, unsigned n
 	uint64_t done = d;
 
 	if (d >= bytes) { /* also where the destination is below */
-		memmove(dst, src, bytes);
+		bt_guest_move(dst, src, bytes);
 	} else if (d < n) {
 		for (uint64_t at = 0; at < bytes; at += n)
 			host_write(dst + at, host_read(src + at, n), n);
 	} else { /* the first d bytes again and again */
-		memmove(dst, src, d);
+		bt_guest_move(dst, src, d);
 		for (; done < bytes; done *= 2)
-			memcpy(dst + done, dst, within(done, bytes - done));
+			bt_guest_move(dst + done, dst, within(done, bytes - done));
 	}
 }
 
 static void copy_down(uint8_t *dst, const uint8_t *src, uint64_t bytes, unsigned n)
 {
 	if ((uintptr_t)src - (uintptr_t)dst >= bytes) {
-		memmove(dst, src, bytes);
+		bt_guest_move(dst, src, bytes);
 		return;
 	}
 	for (uint64_t at = bytes; at; at -= n)
@@ -146,17 +146,20 @@ void exec_movs(struct bt_cpu *c, const struct insn *i)
 	} while (str_next(&s, k, k == 1 ? STR_WORK_SINGLE : k * s.n, false));
 }
 
+/* What is written comes from here only: another vCPU may store to the same memory meanwhile. */
 static void fill(uint8_t *dst, uint64_t v, uint64_t bytes, unsigned n)
 {
-	uint64_t done = n;
+	uint8_t pattern[64];
 
 	if (n == 1 || !(v & size_mask(n))) {
-		memset(dst, (int)(v & 0xff), bytes);
+		bt_guest_set(dst, (uint8_t)v, bytes);
 		return;
 	}
-	host_write(dst, v, n);
-	for (; done < bytes; done *= 2)
-		memcpy(dst + done, dst, within(done, bytes - done));
+	for (unsigned k = 0; k < sizeof(pattern); k += n)
+		memcpy(pattern + k, &v, n);
+	for (; bytes >= sizeof(pattern); bytes -= sizeof(pattern), dst += sizeof(pattern))
+		bt_guest_move(dst, pattern, sizeof(pattern));
+	bt_guest_move(dst, pattern, bytes);
 }
 
 void exec_stos(struct bt_cpu *c, const struct insn *i)

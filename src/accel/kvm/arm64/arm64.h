@@ -3,7 +3,8 @@
  *
  * Files: host.c has what the shared files ask about such hosts; vcpu.c decides what a VM's CPUs
  * have and makes them; state.c and regs.c carry their registers; irqchip.c makes the GIC and routes
- * interrupts to it, gic.c carries its state; exits.c; probe.c.
+ * interrupts to it, gic.c carries its state; exits.c; debug.c;
+ * probe.c.
  */
 #ifndef LODGE_ACCEL_KVM_ARM64_ARM64_H
 #define LODGE_ACCEL_KVM_ARM64_ARM64_H
@@ -91,6 +92,9 @@ void kvm_arm64_irqchip_exit(struct kvm_arch *a);
 /* gic.c */
 int kvm_arm64_chips_get(struct vm *vm, struct err *e) MUST_CHECK;
 int kvm_arm64_chips_put(struct vm *vm, struct err *e) MUST_CHECK;
+
+/* debug.c: the exit that it asked for. */
+int kvm_arm64_exit_debug(struct vcpu *v, struct kvm_run *run);
 
 /* probe.c */
 void kvm_arm64_probe(struct accel_report *r);

@@ -54,13 +54,6 @@ static int exit_hypercall(struct vcpu *v, struct kvm_run *run)
 	return KVM_GO_ON;
 }
 
-static int exit_debug(struct vcpu *v, struct kvm_run *run)
-{
-	TRACE(kvm_debug, "cpu%u syndrome 0x%x address 0x%llx", v->index, run->debug.arch.hsr,
-	      (unsigned long long)run->debug.arch.far);
-	return VCPU_DEBUG;
-}
-
 static int exit_fail_entry(struct vcpu *v, struct kvm_run *run)
 {
 	uint64_t why = run->fail_entry.hardware_entry_failure_reason;
@@ -115,7 +108,7 @@ const struct kvm_exit kvm_exits[] = {
 	X(UNKNOWN, "unknown", EXIT_STAT_OTHER, exit_unknown),
 	X(EXCEPTION, "exception", EXIT_STAT_OTHER, exit_exception),
 	X(HYPERCALL, "hypercall", EXIT_STAT_OTHER, exit_hypercall),
-	X(DEBUG, "debug", EXIT_STAT_DEBUG, exit_debug),
+	X(DEBUG, "debug", EXIT_STAT_DEBUG, kvm_arm64_exit_debug),
 	X(MMIO, "mmio", NONE, kvm_exit_mmio),
 	X(FAIL_ENTRY, "fail-entry", EXIT_STAT_OTHER, exit_fail_entry),
 	X(INTR, "interrupted", EXIT_STAT_INTR, exit_go_on),

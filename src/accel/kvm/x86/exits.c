@@ -78,13 +78,6 @@ static int exit_hypercall(struct vcpu *v, struct kvm_run *run)
 	return KVM_GO_ON;
 }
 
-static int exit_debug(struct vcpu *v, struct kvm_run *run)
-{
-	TRACE(kvm_debug, "cpu%u exception %u at %llx dr6 %llx", v->index, run->debug.arch.exception,
-	      (unsigned long long)run->debug.arch.pc, (unsigned long long)run->debug.arch.dr6);
-	return VCPU_DEBUG;
-}
-
 static int exit_fail_entry(struct vcpu *v, struct kvm_run *run)
 {
 	uint64_t why = run->fail_entry.hardware_entry_failure_reason;
@@ -205,7 +198,7 @@ const struct kvm_exit kvm_exits[] = {
 	X(EXCEPTION, "exception", EXIT_STAT_OTHER, exit_exception),
 	X(IO, "io", NONE, exit_io),
 	X(HYPERCALL, "hypercall", EXIT_STAT_OTHER, exit_hypercall),
-	X(DEBUG, "debug", EXIT_STAT_DEBUG, exit_debug),
+	X(DEBUG, "debug", EXIT_STAT_DEBUG, kvm_x86_exit_debug),
 	X(HLT, "hlt", EXIT_STAT_HLT, exit_hlt),
 	X(MMIO, "mmio", NONE, kvm_exit_mmio),
 	X(IRQ_WINDOW_OPEN, "irq-window", EXIT_STAT_IRQ_WINDOW, exit_go_on),

@@ -249,8 +249,9 @@ static int merged(const struct kvm_arch *a, const struct x86_vcpu *s, struct kvm
 				(struct kvm_msr_entry){.index = a->msr[i].index,
 						       .data = own ? own->value : a->msr[i].value};
 	}
+	/* One that is 0 elsewhere is as one that does not exist. */
 	for (unsigned i = 0; i < s->n_msrs; i++)
-		if (!find(a->msr, a->n_msrs, s->msr[i].index))
+		if (s->msr[i].value && !find(a->msr, a->n_msrs, s->msr[i].index))
 			return err_set(e, -ENOTSUP,
 				       "this host's KVM has no MSR 0x%x, which the state sets",
 				       s->msr[i].index),

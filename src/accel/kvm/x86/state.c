@@ -468,9 +468,11 @@ int kvm_x86_state_put(struct vcpu *v, struct err *e)
 {
 	struct kvm_vcpu *kv = v->accel;
 	struct x86_vcpu *s = v->state;
+	int rc;
 
 	if (s->apic_id != kv->id)
 		return err_set(e, -EINVAL, "the state is of APIC id %u, this vCPU has %lu",
 			       s->apic_id, kv->id);
-	return v->fresh ? put_fresh(kv, s, e) : put_all(kv, s, e);
+	rc = v->fresh ? put_fresh(kv, s, e) : put_all(kv, s, e);
+	return rc ? rc : kvm_debug_again(kv, e);
 }

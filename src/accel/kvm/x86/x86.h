@@ -94,6 +94,9 @@ void kvm_x86_ioapic_set(struct kvm_arch *a, unsigned pin, bool level);
 /* An EOI of @vector reached KVM_EXIT_IOAPIC_EOI. */
 void kvm_x86_ioapic_eoi(struct kvm_arch *a, uint8_t vector);
 
+/* debug.c: the exit that it asked for. */
+int kvm_x86_exit_debug(struct vcpu *v, struct kvm_run *run);
+
 /* probe.c */
 void kvm_x86_probe(struct accel_report *r);
 
