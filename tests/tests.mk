@@ -115,7 +115,7 @@ check-all:
 	$(SUBMAKE) check-all-build
 	$(Q)tests/run $(V_TEST) all
 
-## nightly       what takes hours: 50 boots in a row and the guests that work, on the CPU in software
+## nightly       what takes hours: 100 boots in a row and guests that work, by the CPU in software
 .PHONY: nightly
 nightly:
 	@tools/install-deps ci
