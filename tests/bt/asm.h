@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-#define GUEST_ASM(name, bits, text)                                                              \
+#define GUEST_ASM(name, bits, text)                                                            \
 	__asm__(".pushsection .rodata\n.code" #bits "\n" #name ":\n" text "\n" #name "_end:\n" \
-		".byte 0\n.code64\n.popsection\n");                                              \
+		".byte 0\n.code64\n.popsection\n");                                            \
 	extern const uint8_t name[] __asm__(#name), name##_end[] __asm__(#name "_end")
 #define GUEST_ASM_LEN(name) ((size_t)(name##_end - (name)))
 

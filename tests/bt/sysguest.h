@@ -113,25 +113,115 @@ static inline void guest_put(struct guest *g, unsigned at, uint64_t val, unsigne
 static inline uint64_t guest_value(struct guest *g)
 {
 	static const uint64_t values[] = {
-		GUEST_CODE, GUEST_CODE + 0xff0, GUEST_STACK, GUEST_TSS, GUEST_GDT, GUEST_IDT,
-		GUEST_HANDLER, GUEST_DATA, GUEST_DATA + 0xffc, GUEST_DATA + 0x1ff0, GUEST_ROOT,
-		GUEST_ROOT + 0x4000, GUEST_ROOT + 0x4ff8, 0x9fffc, 0xa0000, 0xc0000, 0xc1ffc,
-		0xf0000, 0xfffff, 0x100000, 0x13fff8, 0x1ffffc, 0xfec00000, 0xfee00000,
-		0xfee000f0, 0xfee00300, 0xfee00380, 0xffffff80, 0x100000000, 0x10000fff8,
+		GUEST_CODE,
+		GUEST_CODE + 0xff0,
+		GUEST_STACK,
+		GUEST_TSS,
+		GUEST_GDT,
+		GUEST_IDT,
+		GUEST_HANDLER,
+		GUEST_DATA,
+		GUEST_DATA + 0xffc,
+		GUEST_DATA + 0x1ff0,
+		GUEST_ROOT,
+		GUEST_ROOT + 0x4000,
+		GUEST_ROOT + 0x4ff8,
+		0x9fffc,
+		0xa0000,
+		0xc0000,
+		0xc1ffc,
+		0xf0000,
+		0xfffff,
+		0x100000,
+		0x13fff8,
+		0x1ffffc,
+		0xfec00000,
+		0xfee00000,
+		0xfee000f0,
+		0xfee00300,
+		0xfee00380,
+		0xffffff80,
+		0x100000000,
+		0x10000fff8,
 		/* selectors */
-		0, SEL_CODE64, SEL_DATA, SEL_CODE32, SEL_UDATA | 3, SEL_UCODE32 | 3,
-		SEL_UCODE64 | 3, SEL_CODE16, SEL_DATA16, SEL_TSS, SEL_LDT, SEL_CALL, SEL_TASK,
-		SEL_TSS2, SEL_CONFORMING, SEL_DOWN, SEL_ABSENT, SEL_TSS16, 4, 0xc, 0x14, 0x3fb,
+		0,
+		SEL_CODE64,
+		SEL_DATA,
+		SEL_CODE32,
+		SEL_UDATA | 3,
+		SEL_UCODE32 | 3,
+		SEL_UCODE64 | 3,
+		SEL_CODE16,
+		SEL_DATA16,
+		SEL_TSS,
+		SEL_LDT,
+		SEL_CALL,
+		SEL_TASK,
+		SEL_TSS2,
+		SEL_CONFORMING,
+		SEL_DOWN,
+		SEL_ABSENT,
+		SEL_TSS16,
+		4,
+		0xc,
+		0x14,
+		0x3fb,
 		/* control registers, flags, entries of page tables */
-		0x11, 0x80000011, 0x80010033, 0x80050033, 0x6f0, 0x406f0, 0x506b0, 0x100620, 0x300620,
-		0x3506f0, 0x1020, 0x500, 0xd01, 0x202, 0x302, 0x23202, 0x47202, 0x3002, 0x155, 0xd0155,
-		0x2000, 0xffff07ff, 0x67, 0x87, 0xe7, 0xc0087, 0xf0067, 0x50000067,
+		0x11,
+		0x80000011,
+		0x80010033,
+		0x80050033,
+		0x6f0,
+		0x406f0,
+		0x506b0,
+		0x100620,
+		0x300620,
+		0x3506f0,
+		0x1020,
+		0x500,
+		0xd01,
+		0x202,
+		0x302,
+		0x23202,
+		0x47202,
+		0x3002,
+		0x155,
+		0xd0155,
+		0x2000,
+		0xffff07ff,
+		0x67,
+		0x87,
+		0xe7,
+		0xc0087,
+		0xf0067,
+		0x50000067,
 		/* numbers */
-		1, 2, 8, 15, 0x1f, 0x1b, 0x10, 0x7f, 0x80, 0xfe, 0xff, 0x7fff, 0x8000, 0xffff,
-		0x7fffffff, 0x80000000, 0xffffffff, 0x7fffffffffff, 0x800000000000,
-		0xffff800000000000, 0x7fffffffffffffff, 0x8000000000000000, UINT64_MAX,
+		1,
+		2,
+		8,
+		15,
+		0x1f,
+		0x1b,
+		0x10,
+		0x7f,
+		0x80,
+		0xfe,
+		0xff,
+		0x7fff,
+		0x8000,
+		0xffff,
+		0x7fffffff,
+		0x80000000,
+		0xffffffff,
+		0x7fffffffffff,
+		0x800000000000,
+		0xffff800000000000,
+		0x7fffffffffffffff,
+		0x8000000000000000,
+		UINT64_MAX,
 	};
-	uint64_t x = in_bytes(g->in, 2), v = values[(x & 0xff) % (sizeof(values) / sizeof(values[0]))];
+	uint64_t x = in_bytes(g->in, 2),
+		 v = values[(x & 0xff) % (sizeof(values) / sizeof(values[0]))];
 
 	switch (x >> 8 & 7) {
 	case 0: return v + (x >> 11);
@@ -224,32 +314,95 @@ static inline void guest_msr(struct guest *g)
 /* What a kernel does, with eax or memory at eax. */
 static inline void guest_system(struct guest *g)
 {
-#define S(s) {s, sizeof(s) - 1}
+#define S(s)                     \
+	{                        \
+		s, sizeof(s) - 1 \
+	}
 	static const struct {
 		const char *s;
 		unsigned n;
 	} what[] = {
-		S("\x0f\x22\xc0"),	 S("\x0f\x22\xd8"),   S("\x0f\x22\xe0"), S("\x0f\x22\xd0"),
-		S("\x44\x0f\x22\xc0"),	 S("\x0f\x20\xc0"),   S("\x0f\x30"),	 S("\x0f\x32"),
-		S("\x0f\x00\xd8"),	 S("\x0f\x00\xd0"),   S("\x8e\xd8"),	 S("\x8e\xd0"),
-		S("\x8e\xc0"),		 S("\x8e\xe0"),	      S("\x8e\xe8"),	 S("\xfb"),
-		S("\xfa"),		 S("\xf4"),	      S("\xcf"),	 S("\x48\xcf"),
-		S("\x66\xcf"),		 S("\xcb"),	      S("\x48\xcb"),	 S("\x0f\x05"),
-		S("\x48\x0f\x07"),	 S("\x0f\x34"),	      S("\x0f\x35"),	 S("\x9d"),
-		S("\x9c"),		 S("\x0f\x23\xc0"),   S("\x0f\x23\xd8"), S("\x0f\x23\xf8"),
-		S("\xf3\xa4"),		 S("\xf3\xab"),	      S("\xf3\xa5"),	 S("\xfd"),
-		S("\xfc"),		 S("\xf3\x6d"),	      S("\xf3\x6e"),	 S("\x0f\x01\x38"),
-		S("\x0f\x01\x10"),	 S("\x0f\x01\x18"),   S("\x0f\x01\x00"), S("\x0f\x01\xf0"),
-		S("\x0f\xa2"),		 S("\x0f\x01\xd1"),   S("\xcd\x21"),	 S("\xcd\x80"),
-		S("\xcc"),		 S("\xf1"),	      S("\xff\x28"),	 S("\xff\x18"),
-		S("\x48\xff\x28"),	 S("\x0f\x01\xf8"),   S("\x0f\x01\xca"), S("\x0f\x01\xcb"),
-		S("\x50"),		 S("\x58"),	      S("\x68\x10\x00\x00\x00"),
-		S("\x66\x0f\x38\x82\x00"), S("\x0f\xc7\x08"), S("\xf0\x0f\xc7\x08"),
-		S("\xf0\x48\x0f\xc7\x08"), S("\xf0\xff\x00"), S("\x87\x00"),	 S("\x0f\xae\x00"),
-		S("\x0f\xae\x08"),	 S("\x0f\xae\x20"),   S("\x0f\xae\x28"), S("\x0f\xc7\x28"),
-		S("\x0f\xc7\x18"),	 S("\x0f\x01\xee"),   S("\x0f\x01\xef"), S("\xd9\x30"),
-		S("\xdd\x30"),		 S("\xdd\x20"),	      S("\x8b\xe0"),	 S("\x48\x8b\xe0"),
-		S("\xff\xe0"),		 S("\xff\xd0"),	      S("\xc8\x10\x00\x1f"),
+		S("\x0f\x22\xc0"),
+		S("\x0f\x22\xd8"),
+		S("\x0f\x22\xe0"),
+		S("\x0f\x22\xd0"),
+		S("\x44\x0f\x22\xc0"),
+		S("\x0f\x20\xc0"),
+		S("\x0f\x30"),
+		S("\x0f\x32"),
+		S("\x0f\x00\xd8"),
+		S("\x0f\x00\xd0"),
+		S("\x8e\xd8"),
+		S("\x8e\xd0"),
+		S("\x8e\xc0"),
+		S("\x8e\xe0"),
+		S("\x8e\xe8"),
+		S("\xfb"),
+		S("\xfa"),
+		S("\xf4"),
+		S("\xcf"),
+		S("\x48\xcf"),
+		S("\x66\xcf"),
+		S("\xcb"),
+		S("\x48\xcb"),
+		S("\x0f\x05"),
+		S("\x48\x0f\x07"),
+		S("\x0f\x34"),
+		S("\x0f\x35"),
+		S("\x9d"),
+		S("\x9c"),
+		S("\x0f\x23\xc0"),
+		S("\x0f\x23\xd8"),
+		S("\x0f\x23\xf8"),
+		S("\xf3\xa4"),
+		S("\xf3\xab"),
+		S("\xf3\xa5"),
+		S("\xfd"),
+		S("\xfc"),
+		S("\xf3\x6d"),
+		S("\xf3\x6e"),
+		S("\x0f\x01\x38"),
+		S("\x0f\x01\x10"),
+		S("\x0f\x01\x18"),
+		S("\x0f\x01\x00"),
+		S("\x0f\x01\xf0"),
+		S("\x0f\xa2"),
+		S("\x0f\x01\xd1"),
+		S("\xcd\x21"),
+		S("\xcd\x80"),
+		S("\xcc"),
+		S("\xf1"),
+		S("\xff\x28"),
+		S("\xff\x18"),
+		S("\x48\xff\x28"),
+		S("\x0f\x01\xf8"),
+		S("\x0f\x01\xca"),
+		S("\x0f\x01\xcb"),
+		S("\x50"),
+		S("\x58"),
+		S("\x68\x10\x00\x00\x00"),
+		S("\x66\x0f\x38\x82\x00"),
+		S("\x0f\xc7\x08"),
+		S("\xf0\x0f\xc7\x08"),
+		S("\xf0\x48\x0f\xc7\x08"),
+		S("\xf0\xff\x00"),
+		S("\x87\x00"),
+		S("\x0f\xae\x00"),
+		S("\x0f\xae\x08"),
+		S("\x0f\xae\x20"),
+		S("\x0f\xae\x28"),
+		S("\x0f\xc7\x28"),
+		S("\x0f\xc7\x18"),
+		S("\x0f\x01\xee"),
+		S("\x0f\x01\xef"),
+		S("\xd9\x30"),
+		S("\xdd\x30"),
+		S("\xdd\x20"),
+		S("\x8b\xe0"),
+		S("\x48\x8b\xe0"),
+		S("\xff\xe0"),
+		S("\xff\xd0"),
+		S("\xc8\x10\x00\x1f"),
 	};
 #undef S
 	unsigned k = in_byte(g->in) % (sizeof(what) / sizeof(what[0]));
@@ -391,13 +544,16 @@ static inline void guest_tss(struct guest *g)
 /* Handlers: without an error code, and 16 bytes on with one. */
 static inline void guest_handlers(struct guest *g)
 {
-	static const uint8_t long_[] = {0x48, 0x83, 0x04, 0x24, 1, 0x48, 0xcf, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-					0x48, 0x83, 0xc4, 8, 0x48, 0x83, 0x04, 0x24, 1, 0x48, 0xcf};
-	static const uint8_t prot[] = {0x83, 0x04, 0x24, 1, 0xcf, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	static const uint8_t long_[] = {0x48, 0x83, 0x04, 0x24, 1,    0x48, 0xcf, 0,	0,
+					0,    0,    0,	  0,	0,    0,    0,	  0x48, 0x83,
+					0xc4, 8,    0x48, 0x83, 0x04, 0x24, 1,	  0x48, 0xcf};
+	static const uint8_t prot[] = {0x83, 0x04, 0x24, 1,    0xcf, 0,	   0, 0,
+				       0,    0,	   0,	 0,    0,    0,	   0, 0,
 				       0x83, 0xc4, 4,	 0x83, 0x04, 0x24, 1, 0xcf};
 	/* push bp; mov bp,sp; add word [bp+2],1; pop bp; iret */
-	static const uint8_t real[] = {0x55, 0x89, 0xe5, 0x83, 0x46, 2, 1, 0x5d, 0xcf, 0, 0, 0, 0, 0, 0, 0,
-				       0x83, 0xc4, 2, 0x55, 0x89, 0xe5, 0x83, 0x46, 2, 1, 0x5d, 0xcf};
+	static const uint8_t real[] = {0x55, 0x89, 0xe5, 0x83, 0x46, 2, 1,    0x5d, 0xcf, 0,
+				       0,    0,	   0,	 0,    0,    0, 0x83, 0xc4, 2,	  0x55,
+				       0x89, 0xe5, 0x83, 0x46, 2,    1, 0x5d, 0xcf};
 	uint8_t skip = (uint8_t)(in_byte(g->in) % 8 + 1), *h = g->ram + GUEST_HANDLER;
 
 	if (g->lma) {
@@ -470,8 +626,8 @@ static inline void guest_tables(struct guest *g)
 		uint64_t old = g->ram[e], v = in_byte(g->in);
 
 		switch (how >> 3 & 7) {
-		case 0: guest_put(g, e, old ^ v, 1); break;		  /* flags */
-		case 1: guest_put(g, e + size - 1, v, 1); break;	  /* reserved bits, NX */
+		case 0: guest_put(g, e, old ^ v, 1); break;	 /* flags */
+		case 1: guest_put(g, e + size - 1, v, 1); break; /* reserved bits, NX */
 		case 2: guest_put(g, e, (GUEST_ROOT + (v & 7) * 0x1000) | 7, size); break;
 		case 3: guest_put(g, e, 0xc0007 | v << 12, size); break; /* device, holes, ROM */
 		case 4: guest_put(g, e, 0xfee00007 | (v & 1) << 12, 4); break;
@@ -590,8 +746,12 @@ static inline void guest_tweak(struct guest *g)
 		case 10: s->seg[bit & 7].limit = (uint32_t)guest_value(g); break;
 		case 11: s->xcr0 ^= b & 0x2e7; break;
 		case 12: s->cr3 = guest_value(g); break;
-		case 13: s->idt = (struct x86_table){guest_value(g), (uint16_t)guest_value(g)}; break;
-		case 14: s->gdt = (struct x86_table){guest_value(g), (uint16_t)guest_value(g)}; break;
+		case 13:
+			s->idt = (struct x86_table){guest_value(g), (uint16_t)guest_value(g)};
+			break;
+		case 14:
+			s->gdt = (struct x86_table){guest_value(g), (uint16_t)guest_value(g)};
+			break;
 		default: s->mp_state = bit % 5; break;
 		}
 	}
@@ -606,7 +766,7 @@ static inline void guest_make(struct guest *g)
 	g->user = mode & 32;
 	g->lma = g->mode >= GUEST_LONG;
 	g->paging = g->mode >= GUEST_PAGED32 || (g->mode == GUEST_VM86 && mode & 64);
-	g->code = g->mode == GUEST_LONG || g->mode == GUEST_LA57		 ? 8
+	g->code = g->mode == GUEST_LONG || g->mode == GUEST_LA57	 ? 8
 		  : g->mode <= GUEST_PROT16 || g->mode == GUEST_COMPAT16 ? 2
 									 : 4;
 	g->at = GUEST_CODE;

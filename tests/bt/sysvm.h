@@ -26,12 +26,12 @@
 #include "base/sys.h"
 #include "device/devices.h"
 
-#define SYSVM_CPUS 2u
-#define SYSVM_RAMS 4u
-#define SYSVM_DEV  0xc0000u
-#define SYSVM_ROM  0xf0000u
-#define SYSVM_HIGH 0x100000u
-#define SYSVM_FAR  UINT64_C(0x100000000)
+#define SYSVM_CPUS  2u
+#define SYSVM_RAMS  4u
+#define SYSVM_DEV   0xc0000u
+#define SYSVM_ROM   0xf0000u
+#define SYSVM_HIGH  0x100000u
+#define SYSVM_FAR   UINT64_C(0x100000000)
 #define SYSVM_GUARD (UINT64_C(1) << 24) /* bytes on either side */
 
 static const struct {
@@ -141,16 +141,18 @@ static void sysvm_cpu(unsigned n)
 	sysvm_check(sysvm.vm->accel->vcpu_init(v, &e), &e);
 	c = v->accel;
 	sysvm.cpu[n] = c;
-	sysvm.fixed[n] =
-		(struct sysvm_fixed){c->bvm,  c->v,	   c->lapic, c->cpuid,	  c->mmu,
-				     c->blocks, c->pure, c->features, c->n_cpuid};
+	sysvm.fixed[n] = (struct sysvm_fixed){c->bvm,	 c->v,	  c->lapic,    c->cpuid,  c->mmu,
+					      c->blocks, c->pure, c->features, c->n_cpuid};
 }
 
 static inline void sysvm_init(unsigned cpus)
 {
 	static struct accel_ops ops;
-	struct vm_options o = {.name = "sys", .arch = &arch_x86, .accel = &ops, .n_vcpus = cpus,
-				.cpu_model = "host,+smap,+umip,+la57"};
+	struct vm_options o = {.name = "sys",
+			       .arch = &arch_x86,
+			       .accel = &ops,
+			       .n_vcpus = cpus,
+			       .cpu_model = "host,+smap,+umip,+la57"};
 	struct err e = ERR_INIT;
 
 	ops = accel_bt;

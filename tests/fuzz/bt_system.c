@@ -142,7 +142,8 @@ static void happen(struct input *in)
 	case 8: dirty_log(in); break;
 	case 9: sysvm_check_state(cpu); break;
 	case 10: { /* what an interrupt controller elsewhere sends */
-		struct msi m = {.addr = 0xfee00000 | in_bytes(in, 3), .data = (uint32_t)in_bytes(in, 2)};
+		struct msi m = {.addr = 0xfee00000 | in_bytes(in, 3),
+				.data = (uint32_t)in_bytes(in, 2)};
 
 		sysvm.vm->irqchip->ops->msi(sysvm.vm->irqchip, &m);
 		break;

@@ -8,7 +8,7 @@
 #include "../bt/sysguest.h"
 #include "../bt/sysvm.h"
 
-#define NO_VECTOR 0x100u
+#define NO_VECTOR   0x100u
 #define AT_HANDLERS 0x40000u /* 256 of 16 bytes: each writes its vector to SEEN and stops */
 #define AT_SEEN	    0x4f000u
 #define TOP_PT	    (GUEST_ROOT + 0x3000u) /* of 4 levels: PML4, PDPT, PD, PT */
@@ -20,7 +20,8 @@ static void reset(void)
 	sysvm_reset();
 }
 
-/* 64-bit mode, 2 MiB mapped to themselves; each exception leaves its number at AT_SEEN and halts. */
+/* 64-bit mode, 2 MiB mapped to themselves; each exception leaves its number at AT_SEEN and halts.
+ */
 static struct x86_vcpu *long_mode(void)
 {
 	const uint8_t none[64] = {0};
@@ -90,7 +91,8 @@ static void a_triple_fault_ends_the_run_each_time(void **state)
 	for (unsigned n = 0; n < 200; n++) {
 		struct x86_vcpu *s = long_mode();
 
-		s->idt = (struct x86_table){n & 1 ? UINT64_C(0x8000000000000000) : 0, n & 2 ? 0xfff : 0};
+		s->idt = (struct x86_table){n & 1 ? UINT64_C(0x8000000000000000) : 0,
+					    n & 2 ? 0xfff : 0};
 		load(GUEST_CODE, "\x0f\x0b", 2);
 		run(1000, &stop);
 		assert_int_equal(stop, VCPU_SHUTDOWN);
@@ -140,10 +142,8 @@ static void delivery_that_cannot_end_is_a_triple_fault(void **state)
 
 		switch (how) {
 		case 0: s->gpr[X86_RSP] = UINT64_C(0x800000000000); break; /* no stack */
-		case 1: s->gpr[X86_RSP] = 0x90000000; break;		  /* not mapped */
-		case 2: /* IDT over the end of what is mapped */
-			s->idt.base = 0x3ffff8;
-			break;
+		case 1: s->gpr[X86_RSP] = 0x90000000; break;		   /* not mapped */
+		case 2: /* IDT over the end of what is mapped */ s->idt.base = 0x3ffff8; break;
 		case 3: s->idt.base = 0xc0000; break; /* in a device */
 		case 4: s->gdt.limit = 7; break;
 		default: /* all gates are task gates, which long mode has not */
@@ -255,12 +255,13 @@ static void page_tables_can_map_themselves(void **state)
 	assert_int_equal(*pte(0, 511), GUEST_ROOT | 0x263);
 }
 
-/* A table anywhere: all ones where there is nothing, what a device answers, ROM that stays as is. */
+/* A table anywhere: all ones where there is nothing, what a device answers, ROM that stays as is.
+ */
 static void page_tables_may_lie_anywhere(void **state)
 {
-	static const uint64_t roots[] = {0xc0000,    0xc1ff8,	 0xa0000,	  0xf0000,
+	static const uint64_t roots[] = {0xc0000,    0xc1ff8,	 0xa0000,	0xf0000,
 					 0xfee00000, 0xfec00000, 0x3fffffff000, 0x9f000,
-					 0x13f000,   0x140000,	 0x10000f000,	  0x100010000};
+					 0x13f000,   0x140000,	 0x10000f000,	0x100010000};
 	static uint8_t rom[0x10000];
 
 	(void)state;
@@ -318,7 +319,7 @@ static void each_reserved_bit_of_a_page_table_entry_faults(void **state)
 
 static void code_runs_from_devices_rom_and_nothing(void **state)
 {
-	static const uint64_t at[] = {0xc0000, 0xbffff,	 0xc1fff,  0xf0000, 0xeffff, 0xfffff,
+	static const uint64_t at[] = {0xc0000, 0xbffff, 0xc1fff,  0xf0000, 0xeffff, 0xfffff,
 				      0xa0000, 0x9ffff, 0x13ffff, 0x9fff1, 0xfffff1};
 
 	(void)state;
@@ -375,8 +376,9 @@ static bool has_memory(const struct insn *i)
 static bool writes_parts(const struct insn *i)
 {
 	const struct insn_row *row = &insn_table[i->row];
-	static const char *const names[] = {"enter", "xsave", "fxsave", "fnsave", "fnstenv", "pusha",
-					    "v", "k", "movdir64b", "int", "call"};
+	static const char *const names[] = {"enter",	 "xsave", "fxsave", "fnsave",
+					    "fnstenv",	 "pusha", "v",	    "k",
+					    "movdir64b", "int",	  "call"};
 
 	if (i->prefixes & (INSN_REP | INSN_REPNE))
 		return true;
@@ -392,8 +394,8 @@ static bool writes_parts(const struct insn *i)
  */
 static void no_operand_across_pages_harms(void **state)
 {
-	static const uint64_t next[] = {0x51007, 0, 0x51005, 0xc0007, 0xf0007, 0xa0007,
-					UINT64_C(0x8000000000050007)};
+	static const uint64_t next[] = {
+		0x51007, 0, 0x51005, 0xc0007, 0xf0007, 0xa0007, UINT64_C(0x8000000000050007)};
 	static uint8_t page[4096];
 	struct rng r = {4711};
 	struct machine m = {.avx = true};
@@ -489,7 +491,8 @@ static void each_reserved_bit_of_control_registers_faults(void **state)
 
 static void every_msr_takes_or_refuses_every_bit(void **state)
 {
-	static const uint32_t bases[] = {0, 0x200, 0x400, 0x600, 0x800, 0xd00, 0x4b564d00, 0xc0000000,
+	static const uint32_t bases[] = {0,	     0x200,	 0x400,	     0x600,
+					 0x800,	     0xd00,	 0x4b564d00, 0xc0000000,
 					 0xc0000100, 0xc0010000, 0x40000000};
 	struct bt_cpu *c;
 	uint64_t val;

@@ -53,17 +53,19 @@ static int end(void **state)
 static bool comparable(const struct insn_row *row)
 {
 	static const char *const not_[] = {
-		"rdtsc",  "rdtscp", "cpuid", "rdrand", "rdseed", "hlt",	    "in",     "out",
-		"insb",	  "insw",   "outsb", "outsw",  "ins",	 "outs",    "monitor", "mwait",
-		"rdpmc",  "wrmsr",  "rdmsr", "vmcall", "vmmcall", "xgetbv", "xsetbv", "rdpid",
-		"pause",  "mov_dr", "int1",  "rsm",    "sysenter", "sysexit", "syscall", "sysret",
-		"invd",	  "wbinvd", "swapgs", "sti",   "popf",	 "lmsw",    "clts",   "ud0", "ud1"};
+		"rdtsc",    "rdtscp",  "cpuid",	  "rdrand", "rdseed", "hlt",	"in",
+		"out",	    "insb",    "insw",	  "outsb",  "outsw",  "ins",	"outs",
+		"monitor",  "mwait",   "rdpmc",	  "wrmsr",  "rdmsr",  "vmcall", "vmmcall",
+		"xgetbv",   "xsetbv",  "rdpid",	  "pause",  "mov_dr", "int1",	"rsm",
+		"sysenter", "sysexit", "syscall", "sysret", "invd",   "wbinvd", "swapgs",
+		"sti",	    "popf",    "lmsw",	  "clts",   "ud0",    "ud1"};
 
-	/* What KVM's own emulator, which runs these modes on some hosts, has otherwise than SDM 2. */
+	/* What KVM's own emulator, which runs these modes on some hosts, has otherwise than SDM 2.
+	 */
 	static const char *const kvm[] = {
-		"enter", /* pushes by the stack's size, not by the operand's */
-		"aad", "aam", /* S, Z and P by more than AL */
-		"scas", "cmps", /* a repetition that faults leaves the flags of what it did */
+		"enter",	 /* pushes by the stack's size, not by the operand's */
+		"aad",	 "aam",	 /* S, Z and P by more than AL */
+		"scas",	 "cmps", /* a repetition that faults leaves the flags of what it did */
 	};
 
 	for (size_t n = 0; n < ARRAY_LEN(kvm); n++)
@@ -131,7 +133,8 @@ static void make(struct guest *g, struct rng *r, uint16_t *undef)
 	program(g, r, undef);
 	for (unsigned n = 0; n < 16; n++) /* mostly where there is memory */
 		if (n != X86_RSP)
-			g->s->gpr[n] = rng_below(r, 4) ? GUEST_DATA % 0x10000 + 0x4000 + rng_below(r, 0x4000)
+			g->s->gpr[n] = rng_below(r, 4) ? GUEST_DATA % 0x10000 + 0x4000 +
+								 rng_below(r, 0x4000)
 						       : (uint32_t)rng_next(r);
 	g->s->cr4 = 0;
 	g->s->efer = 0;
@@ -181,13 +184,13 @@ static void show(const struct guest *g, uint64_t seed)
 	print_message("\n");
 }
 
-#define SAME(what, a, b)                                                                       \
-	do {                                                                                   \
-		if ((a) != (b)) {                                                              \
-			print_message("  %s: KVM %llx, here %llx\n", what, (unsigned long long)(a), \
-				      (unsigned long long)(b));                                \
-			bad++;                                                                 \
-		}                                                                              \
+#define SAME(what, a, b)                                                                 \
+	do {                                                                             \
+		if ((a) != (b)) {                                                        \
+			print_message("  %s: KVM %llx, here %llx\n", what,               \
+				      (unsigned long long)(a), (unsigned long long)(b)); \
+			bad++;                                                           \
+		}                                                                        \
 	} while (0)
 
 static unsigned compare(const struct guest *g, uint16_t undef)
@@ -257,7 +260,8 @@ static void random_guests_end_as_under_kvm(void **state)
 			differ++;
 		}
 	}
-	print_message("%u of %u guests ended under KVM and were compared\n", compared, (unsigned)cases);
+	print_message("%u of %u guests ended under KVM and were compared\n", compared,
+		      (unsigned)cases);
 	assert_int_equal(alone + differ, 0);
 	assert_true(compared * 4 > cases);
 }

@@ -213,11 +213,8 @@ static void long_mode(struct rig *r, struct x86_vcpu *s, unsigned index)
 	s->gpr[X86_RSP] = 0x60000;
 }
 
-static const struct rig_options long_options = {.code = long_guest,
-						 .accel = "bt",
-						 .chips = true,
-						 .mode = IRQCHIP_USER,
-						 .tweak = long_mode};
+static const struct rig_options long_options = {
+	.code = long_guest, .accel = "bt", .chips = true, .mode = IRQCHIP_USER, .tweak = long_mode};
 
 static void a_long_mode_guest_moves_in_the_middle_of_everything(void **state)
 {

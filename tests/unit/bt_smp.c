@@ -11,10 +11,10 @@
 #include "../bt/asm.h"
 #include "accel/bt/bt.h"
 
-#define TABLES 0x70000u /* PML4, PDPT, PD, PD of the fourth GiB, PT of the first 2 MiB */
-#define IDT    0x78000u
-#define N      20000
-#define STR(x) STR_(x)
+#define TABLES	0x70000u /* PML4, PDPT, PD, PD of the fourth GiB, PT of the first 2 MiB */
+#define IDT	0x78000u
+#define N	20000
+#define STR(x)	STR_(x)
 #define STR_(x) #x
 
 static bool only_first; /* the other waits for INIT */
@@ -85,7 +85,7 @@ static uint64_t get(struct rig *r, unsigned at, unsigned size)
 	return v;
 }
 
-#define DONE  "out %al, $0x10\n99: cli\nhlt\njmp 99b\n"
+#define DONE "out %al, $0x10\n99: cli\nhlt\njmp 99b\n"
 /* Both begin together. */
 #define START "lock incl 0x9000\n98: pause\ncmpl $2, 0x9000\njb 98b\n"
 
@@ -93,25 +93,25 @@ static uint64_t get(struct rig *r, unsigned at, unsigned size)
 
 GUEST_ASM(counters, 64,
 	  START "mov $" STR(N) ", %ecx\n"
-	  "1: lock incq 0x9100\n"
-	  "lock addb $1, 0x9109\n"
-	  "mov $1, %eax\n"
-	  "lock xaddl %eax, 0x9110\n"
-	  "lock decw 0x9118\n"
-	  "2: mov 0x9120, %rax\n" /* compare and exchange */
-	  "lea 3(%rax), %rdx\n"
-	  "lock cmpxchg %rdx, 0x9120\n"
-	  "jne 2b\n"
-	  "3: mov $1, %eax\n" /* a lock by XCHG around what is not atomic */
-	  "xchg %eax, 0x9130\n"
-	  "test %eax, %eax\n"
-	  "jnz 3b\n"
-	  "incl 0x9138\n"
-	  "movl $0, 0x9130\n"
-	  "lock xorl $1, 0x9140\n"
-	  "lock btcl $5, 0x9144\n"
-	  "dec %ecx\n"
-	  "jnz 1b\n" DONE);
+			       "1: lock incq 0x9100\n"
+			       "lock addb $1, 0x9109\n"
+			       "mov $1, %eax\n"
+			       "lock xaddl %eax, 0x9110\n"
+			       "lock decw 0x9118\n"
+			       "2: mov 0x9120, %rax\n" /* compare and exchange */
+			       "lea 3(%rax), %rdx\n"
+			       "lock cmpxchg %rdx, 0x9120\n"
+			       "jne 2b\n"
+			       "3: mov $1, %eax\n" /* a lock by XCHG around what is not atomic */
+			       "xchg %eax, 0x9130\n"
+			       "test %eax, %eax\n"
+			       "jnz 3b\n"
+			       "incl 0x9138\n"
+			       "movl $0, 0x9130\n"
+			       "lock xorl $1, 0x9140\n"
+			       "lock btcl $5, 0x9144\n"
+			       "dec %ecx\n"
+			       "jnz 1b\n" DONE);
 
 static void locked_operations_lose_nothing(void **state)
 {
@@ -132,20 +132,20 @@ static void locked_operations_lose_nothing(void **state)
 
 GUEST_ASM(pairs, 64,
 	  START "mov $" STR(N) ", %r8d\n"
-	  "1: mov 0x9200, %rax\n"
-	  "mov 0x9208, %rdx\n"
-	  "2: lea 1(%rax), %rbx\n"
-	  "lea 2(%rdx), %rcx\n"
-	  "lock cmpxchg16b 0x9200\n"
-	  "jne 2b\n"
-	  "mov 0x9220, %eax\n"
-	  "mov 0x9224, %edx\n"
-	  "3: lea 1(%rax), %ebx\n"
-	  "lea 2(%rdx), %ecx\n"
-	  "lock cmpxchg8b 0x9220\n"
-	  "jne 3b\n"
-	  "dec %r8d\n"
-	  "jnz 1b\n" DONE);
+			       "1: mov 0x9200, %rax\n"
+			       "mov 0x9208, %rdx\n"
+			       "2: lea 1(%rax), %rbx\n"
+			       "lea 2(%rdx), %rcx\n"
+			       "lock cmpxchg16b 0x9200\n"
+			       "jne 2b\n"
+			       "mov 0x9220, %eax\n"
+			       "mov 0x9224, %edx\n"
+			       "3: lea 1(%rax), %ebx\n"
+			       "lea 2(%rdx), %ecx\n"
+			       "lock cmpxchg8b 0x9220\n"
+			       "jne 3b\n"
+			       "dec %r8d\n"
+			       "jnz 1b\n" DONE);
 
 static void pairs_are_exchanged_at_once(void **state)
 {
@@ -162,13 +162,13 @@ static void pairs_are_exchanged_at_once(void **state)
 
 GUEST_ASM(splits, 64,
 	  START "mov $" STR(N) ", %ecx\n"
-	  "1: lock incq 0x9ffc\n" /* over the end of a page */
-	  "lock addl $1, 0xafff\n"
-	  "lock incl 0x933e\n" /* over the end of a line */
-	  "mov $1, %eax\n"
-	  "lock xaddq %rax, 0xbff9\n"
-	  "dec %ecx\n"
-	  "jnz 1b\n" DONE);
+			       "1: lock incq 0x9ffc\n" /* over the end of a page */
+			       "lock addl $1, 0xafff\n"
+			       "lock incl 0x933e\n" /* over the end of a line */
+			       "mov $1, %eax\n"
+			       "lock xaddq %rax, 0xbff9\n"
+			       "dec %ecx\n"
+			       "jnz 1b\n" DONE);
 
 static void locks_across_lines_and_pages_lose_nothing(void **state)
 {
@@ -188,19 +188,19 @@ static void locks_across_lines_and_pages_lose_nothing(void **state)
 /* One writes data, then flag; who sees the flag sees the data. */
 GUEST_ASM(messages, 64,
 	  START "test %edi, %edi\n"
-	  "jnz 2f\n"
-	  "xor %ecx, %ecx\n"
-	  "1: inc %ecx\n"
-	  "mov %ecx, 0x9300\n"
-	  "mov %ecx, 0x9380\n"
-	  "cmp $200000, %ecx\n"
-	  "jb 1b\n" DONE "2: mov 0x9380, %eax\n"
-	  "mov 0x9300, %edx\n"
-	  "cmp %eax, %edx\n"
-	  "jae 3f\n"
-	  "incl 0x93c0\n"
-	  "3: cmp $200000, %eax\n"
-	  "jb 2b\n" DONE);
+		"jnz 2f\n"
+		"xor %ecx, %ecx\n"
+		"1: inc %ecx\n"
+		"mov %ecx, 0x9300\n"
+		"mov %ecx, 0x9380\n"
+		"cmp $200000, %ecx\n"
+		"jb 1b\n" DONE "2: mov 0x9380, %eax\n"
+		"mov 0x9300, %edx\n"
+		"cmp %eax, %edx\n"
+		"jae 3f\n"
+		"incl 0x93c0\n"
+		"3: cmp $200000, %eax\n"
+		"jb 2b\n" DONE);
 
 static void a_flag_is_not_seen_before_the_data(void **state)
 {
@@ -219,26 +219,26 @@ static void a_flag_is_not_seen_before_the_data(void **state)
  */
 GUEST_ASM(fences, 64,
 	  START "xor %r8d, %r8d\n"
-	  "1: inc %r8d\n"
-	  "mov %edi, %ebx\n"
-	  "shl $6, %ebx\n" /* mine at 0x9400 + rbx, the other's at 0x9440 - rbx */
-	  "mov $0x9440, %edx\n"
-	  "sub %ebx, %edx\n"
-	  "mov %r8d, 0x9500(%rbx)\n"
-	  "2: pause\ncmp %r8d, 0x100(%rdx)\njb 2b\n"
-	  "mov %r8d, 0x9400(%rbx)\n"
-	  "mfence\n"
-	  "mov (%rdx), %eax\n"
-	  "mov %edi, %esi\n"
-	  "shl $14, %esi\n"
-	  "mov %eax, 0x20000(%rsi,%r8,4)\n"
-	  "mov 0x200(%rdx), %eax\n" /* load the other's, then store mine */
-	  "mov %r8d, 0x9600(%rbx)\n"
-	  "mov %eax, 0x30000(%rsi,%r8,4)\n"
-	  "mov %r8d, 0x9700(%rbx)\n"
-	  "3: pause\ncmp %r8d, 0x300(%rdx)\njb 3b\n"
-	  "cmp $" STR(ROUNDS) ", %r8d\n"
-	  "jb 1b\n" DONE);
+		"1: inc %r8d\n"
+		"mov %edi, %ebx\n"
+		"shl $6, %ebx\n" /* mine at 0x9400 + rbx, the other's at 0x9440 - rbx */
+		"mov $0x9440, %edx\n"
+		"sub %ebx, %edx\n"
+		"mov %r8d, 0x9500(%rbx)\n"
+		"2: pause\ncmp %r8d, 0x100(%rdx)\njb 2b\n"
+		"mov %r8d, 0x9400(%rbx)\n"
+		"mfence\n"
+		"mov (%rdx), %eax\n"
+		"mov %edi, %esi\n"
+		"shl $14, %esi\n"
+		"mov %eax, 0x20000(%rsi,%r8,4)\n"
+		"mov 0x200(%rdx), %eax\n" /* load the other's, then store mine */
+		"mov %r8d, 0x9600(%rbx)\n"
+		"mov %eax, 0x30000(%rsi,%r8,4)\n"
+		"mov %r8d, 0x9700(%rbx)\n"
+		"3: pause\ncmp %r8d, 0x300(%rdx)\njb 3b\n"
+		"cmp $" STR(ROUNDS) ", %r8d\n"
+				    "jb 1b\n" DONE);
 
 static void fences_and_dependent_stores_keep_their_order(void **state)
 {
@@ -248,7 +248,8 @@ static void fences_and_dependent_stores_keep_their_order(void **state)
 	RUN(&r, fences);
 	for (uint32_t n = 1; n <= ROUNDS; n++) {
 		bool old0 = get(&r, 0x20000 + 4 * n, 4) < n, old1 = get(&r, 0x24000 + 4 * n, 4) < n;
-		bool new0 = get(&r, 0x30000 + 4 * n, 4) >= n, new1 = get(&r, 0x34000 + 4 * n, 4) >= n;
+		bool new0 = get(&r, 0x30000 + 4 * n, 4) >= n,
+		     new1 = get(&r, 0x34000 + 4 * n, 4) >= n;
 
 		assert_false(old0 && old1);
 		assert_false(new0 && new1);
@@ -275,16 +276,16 @@ GUEST_ASM(modify, 64,
 	  "mov %r8d, 0x9800\n"
 	  "3: pause\ncmp %r8d, 0x9840\njne 3b\n"
 	  "cmp $" STR(ROUNDS) ", %r8d\n"
-	  "jb 1b\n" DONE "2: inc %r8d\n"
-	  "4: pause\ncmp %r8d, 0x9800\njne 4b\n"
-	  "xor %eax, %eax\ncpuid\n"
-	  "mov $0xb100, %edx\ncall *%rdx\n"
-	  "cmp %r8d, %eax\nje 5f\nincl 0x9880\n"
-	  "5: mov $0xbffd, %edx\ncall *%rdx\n"
-	  "cmp %r8d, %eax\nje 6f\nincl 0x9884\n"
-	  "6: mov %r8d, 0x9840\n"
-	  "cmp $" STR(ROUNDS) ", %r8d\n"
-	  "jb 2b\n" DONE);
+			      "jb 1b\n" DONE "2: inc %r8d\n"
+			      "4: pause\ncmp %r8d, 0x9800\njne 4b\n"
+			      "xor %eax, %eax\ncpuid\n"
+			      "mov $0xb100, %edx\ncall *%rdx\n"
+			      "cmp %r8d, %eax\nje 5f\nincl 0x9880\n"
+			      "5: mov $0xbffd, %edx\ncall *%rdx\n"
+			      "cmp %r8d, %eax\nje 6f\nincl 0x9884\n"
+			      "6: mov %r8d, 0x9840\n"
+			      "cmp $" STR(ROUNDS) ", %r8d\n"
+						  "jb 2b\n" DONE);
 
 static void code_that_another_cpu_changed_is_seen(void **state)
 {
@@ -333,60 +334,63 @@ static void code_under_change_is_old_or_new(void **state)
 /* Interrupts. -------------------------------------------------------------------------------- */
 
 /* A gate of vector @v to the code behind label @l, by rax, rdx. */
-#define GATE(v, l)                                             \
-	"lea " l "(%rip), %rax\n"                              \
-	"mov %ax, 0x78000+16*" #v "\n"                         \
-	"movl $0x8e00, 0x78004+16*" #v "\n"                    \
-	"movw $8, 0x78002+16*" #v "\n"                         \
+#define GATE(v, l)                          \
+	"lea " l "(%rip), %rax\n"           \
+	"mov %ax, 0x78000+16*" #v "\n"      \
+	"movl $0x8e00, 0x78004+16*" #v "\n" \
+	"movw $8, 0x78002+16*" #v "\n"      \
 	"shr $16, %eax\nmov %ax, 0x78006+16*" #v "\n"
 #define IPIS 3000
 
 /* r9: where the ICR is written: r10 is an address (xAPIC) or 0 (x2APIC). */
-#define APIC_ON(x2)                                                                   \
-	"mov $0x1b, %ecx\nrdmsr\nor $" x2 ", %eax\nwrmsr\n"
+#define APIC_ON(x2)	   "mov $0x1b, %ecx\nrdmsr\nor $" x2 ", %eax\nwrmsr\n"
 #define SEND_X1(low, high) "movl $" high ", %ds:(%r10)\nmovl $" low ", -16(%r10)\n"
 
 GUEST_ASM(ipis_x1, 64,
-	  GATE(0x41, "50f") GATE(0xff, "51f") APIC_ON("0x800")
-	  "mov $0xfee000f0, %r10\nmovl $0x1ff, (%r10)\n"
-	  "mov $0xfee000b0, %r11\n"
-	  "mov $0xfee00310, %r10\n" START "test %edi, %edi\n"
-	  "jnz 2f\n"
-	  "xor %r8d, %r8d\n"
-	  "1: inc %r8d\n" SEND_X1("0x4041", "0x01000000") /* fixed, physical 1 */
+	  GATE(0x41, "50f") GATE(0xff, "51f")
+		  APIC_ON("0x800") "mov $0xfee000f0, %r10\nmovl $0x1ff, (%r10)\n"
+				   "mov $0xfee000b0, %r11\n"
+				   "mov $0xfee00310, %r10\n" START "test %edi, %edi\n"
+				   "jnz 2f\n"
+				   "xor %r8d, %r8d\n"
+				   "1: inc %r8d\n" SEND_X1("0x4041",
+							   "0x01000000") /* fixed, physical 1 */
 	  "3: pause\ncmp %r8d, 0x9a00\njne 3b\n"
 	  "inc %r8d\n" SEND_X1("0xc4041", "0") /* all but self */
 	  "4: pause\ncmp %r8d, 0x9a00\njne 4b\n"
 	  "cmp $" STR(IPIS) ", %r8d\n"
-	  "jb 1b\n" SEND_X1("0x4400", "0x01000000") /* NMI ends it */ DONE
+			    "jb 1b\n" SEND_X1("0x4400", "0x01000000") /* NMI ends it */ DONE
 	  "2: " GATE(2, "52f") "sti\n5: hlt\njmp 5b\n"
-	  "50: incl 0x9a00\nmovl $0, (%r11)\niretq\n"
-	  "51: iretq\n"
-	  "52: incl 0x9a04\n" DONE);
+			       "50: incl 0x9a00\nmovl $0, (%r11)\niretq\n"
+			       "51: iretq\n"
+			       "52: incl 0x9a04\n" DONE);
 
 GUEST_ASM(ipis_x2, 64,
-	  GATE(0x41, "50f") GATE(0xff, "51f") APIC_ON("0x800") APIC_ON("0xc00")
-	  "mov $0x80f, %ecx\nmov $0x1ff, %eax\nxor %edx, %edx\nwrmsr\n" START
-	  "test %edi, %edi\n"
-	  "jnz 2f\n"
-	  "xor %r8d, %r8d\n"
-	  "mov $0x830, %ecx\n"
-	  "1: inc %r8d\n"
-	  "mov $1, %edx\nmov $0x4041, %eax\nwrmsr\n"
-	  "3: pause\ncmp %r8d, 0x9a00\njne 3b\n"
-	  "inc %r8d\n"
-	  "mov $0, %edx\nmov $0xc4041, %eax\nwrmsr\n"
-	  "4: pause\ncmp %r8d, 0x9a00\njne 4b\n"
-	  "inc %r8d\n" /* logical: cluster 0, bit 1 */
-	  "mov $2, %edx\nmov $0x4841, %eax\nwrmsr\n"
-	  "6: pause\ncmp %r8d, 0x9a00\njne 6b\n"
-	  "cmp $" STR(IPIS) ", %r8d\n"
-	  "jb 1b\n"
-	  "mov $1, %edx\nmov $0x4400, %eax\nwrmsr\n" DONE "2: " GATE(2, "52f")
-	  "sti\n5: hlt\njmp 5b\n"
-	  "50: incl 0x9a00\nmov $0x80b, %ecx\nxor %eax, %eax\nxor %edx, %edx\nwrmsr\niretq\n"
-	  "51: iretq\n"
-	  "52: incl 0x9a04\n" DONE);
+	  GATE(0x41, "50f") GATE(0xff, "51f") APIC_ON("0x800") APIC_ON(
+		  "0xc00") "mov $0x80f, %ecx\nmov $0x1ff, %eax\nxor %edx, %edx\nwrmsr\n" START
+			   "test %edi, %edi\n"
+			   "jnz 2f\n"
+			   "xor %r8d, %r8d\n"
+			   "mov $0x830, %ecx\n"
+			   "1: inc %r8d\n"
+			   "mov $1, %edx\nmov $0x4041, %eax\nwrmsr\n"
+			   "3: pause\ncmp %r8d, 0x9a00\njne 3b\n"
+			   "inc %r8d\n"
+			   "mov $0, %edx\nmov $0xc4041, %eax\nwrmsr\n"
+			   "4: pause\ncmp %r8d, 0x9a00\njne 4b\n"
+			   "inc %r8d\n" /* logical: cluster 0, bit 1 */
+			   "mov $2, %edx\nmov $0x4841, %eax\nwrmsr\n"
+			   "6: pause\ncmp %r8d, 0x9a00\njne 6b\n"
+			   "cmp $" STR(
+				   IPIS) ", %r8d\n"
+					 "jb 1b\n"
+					 "mov $1, %edx\nmov $0x4400, %eax\nwrmsr\n" DONE "2: " GATE(
+						 2,
+						 "52f") "sti\n5: hlt\njmp 5b\n"
+							"50: incl 0x9a00\nmov $0x80b, %ecx\nxor "
+							"%eax, %eax\nxor %edx, %edx\nwrmsr\niretq\n"
+							"51: iretq\n"
+							"52: incl 0x9a04\n" DONE);
 
 static void no_interrupt_between_cpus_is_lost(void **state)
 {
@@ -404,21 +408,36 @@ static void no_interrupt_between_cpus_is_lost(void **state)
 }
 
 /* INIT, SIPI 8 and NMI a hundred times to the other, which comes up in real mode at 0x8000. */
-GUEST_ASM(startup, 64,
-	  APIC_ON("0x800") "mov $0xfee000f0, %r10\nmovl $0x1ff, (%r10)\n"
-	  "mov $0xfee00310, %r10\n"
-	  "lea 70f(%rip), %rsi\nmov $0x8000, %edi\nmov $71f-70f, %ecx\nrep movsb\n"
-	  "lea 71f(%rip), %rsi\nmov $0x8100, %edi\nmov $72f-71f, %ecx\nrep movsb\n"
-	  "movl $0x8100, 8\n" /* vector 2 of the other */
-	  "xor %r8d, %r8d\n"
-	  "1: inc %r8d\n" SEND_X1("0x4500", "0x01000000") SEND_X1("0x4608", "0x01000000")
-	  "2: pause\ncmp %r8d, 0x9b00\njne 2b\n" SEND_X1("0x4400", "0x01000000")
-	  "3: pause\ncmp %r8d, 0x9b04\njne 3b\n"
-	  "cmp $100, %r8d\n"
-	  "jb 1b\n" DONE ".code16\n"
-	  "70: mov $0x7000, %esp\nlock incl 0x9b00\n4: hlt\njmp 4b\n"
-	  "71: lock incl 0x9b04\niret\n"
-	  "72: .code64\n");
+GUEST_ASM(
+	startup, 64,
+	APIC_ON("0x800") "mov $0xfee000f0, %r10\nmovl $0x1ff, (%r10)\n"
+			 "mov $0xfee00310, %r10\n"
+			 "lea 70f(%rip), %rsi\nmov $0x8000, %edi\nmov $71f-70f, %ecx\nrep movsb\n"
+			 "lea 71f(%rip), %rsi\nmov $0x8100, %edi\nmov $72f-71f, %ecx\nrep movsb\n"
+			 "movl $0x8100, 8\n" /* vector 2 of the other */
+			 "xor %r8d, %r8d\n"
+			 "1: inc %r8d\n" SEND_X1("0x4500", "0x01000000")
+				 SEND_X1("0x4608",
+					 "0x01000000") "2: pause\ncmp %r8d, 0x9b00\njne "
+						       "2b\n" SEND_X1("0x4400",
+								      "0x01000000") "3: pause\ncmp "
+										    "%r8d, "
+										    "0x9b04\njne "
+										    "3b\n"
+										    "cmp $100, "
+										    "%r8d\n"
+										    "jb 1b\n" DONE
+										    ".code16\n"
+										    "70: mov "
+										    "$0x7000, "
+										    "%esp\nlock "
+										    "incl "
+										    "0x9b00\n4: "
+										    "hlt\njmp 4b\n"
+										    "71: lock incl "
+										    "0x9b04\niret\n"
+										    "72: "
+										    ".code64\n");
 
 static void a_cpu_is_started_and_started_again(void **state)
 {
@@ -441,27 +460,27 @@ static void a_cpu_is_started_and_started_again(void **state)
  */
 GUEST_ASM(dirty, 64,
 	  START "mov $" STR(N) ", %ecx\n"
-	  "test %edi, %edi\n"
-	  "jnz 2f\n"
-	  "1: lock andq $~0x60, 0x74000+8*0x50\n"
-	  "invlpg 0x50000\n"
-	  "movl %ecx, 0x50000\n"
-	  "mov 0x74000+8*0x50, %eax\n"
-	  "and $0x60, %eax\n"
-	  "cmp $0x60, %eax\n"
-	  "je 3f\n"
-	  "incl 0x9c00\n"
-	  "3: dec %ecx\n"
-	  "jnz 1b\n" DONE "2: xor %esi, %esi\n"
-	  "4: lock btcq $52, 0x74000+8*0x50\n"
-	  "mov 0x74000+8*0x50, %rax\n"
-	  "shr $52, %rax\n"
-	  "xor $1, %esi\n"
-	  "cmp %esi, %eax\n"
-	  "je 5f\n"
-	  "incl 0x9c04\n"
-	  "5: dec %ecx\n"
-	  "jnz 4b\n" DONE);
+			       "test %edi, %edi\n"
+			       "jnz 2f\n"
+			       "1: lock andq $~0x60, 0x74000+8*0x50\n"
+			       "invlpg 0x50000\n"
+			       "movl %ecx, 0x50000\n"
+			       "mov 0x74000+8*0x50, %eax\n"
+			       "and $0x60, %eax\n"
+			       "cmp $0x60, %eax\n"
+			       "je 3f\n"
+			       "incl 0x9c00\n"
+			       "3: dec %ecx\n"
+			       "jnz 1b\n" DONE "2: xor %esi, %esi\n"
+			       "4: lock btcq $52, 0x74000+8*0x50\n"
+			       "mov 0x74000+8*0x50, %rax\n"
+			       "shr $52, %rax\n"
+			       "xor $1, %esi\n"
+			       "cmp %esi, %eax\n"
+			       "je 5f\n"
+			       "incl 0x9c04\n"
+			       "5: dec %ecx\n"
+			       "jnz 4b\n" DONE);
 
 static void accessed_and_dirty_bits_are_set_atomically(void **state)
 {
@@ -478,11 +497,14 @@ static void accessed_and_dirty_bits_are_set_atomically(void **state)
 
 GUEST_ASM(mad_spin, 64, "1: jmp 1b\n");
 GUEST_ASM(mad_string, 64, "mov $0xb0000, %edi\nmov $0xb0100, %esi\nmov $-1, %rcx\nrep movsb\n");
-GUEST_ASM(mad_fill, 64, "mov $0x20000, %edi\n1: mov $0x8000, %ecx\nrep stosb\nsub $0x8000, %edi\njmp 1b\n");
+GUEST_ASM(mad_fill, 64,
+	  "mov $0x20000, %edi\n1: mov $0x8000, %ecx\nrep stosb\nsub $0x8000, %edi\njmp 1b\n");
 GUEST_ASM(mad_fault, 64, GATE(6, "1f") "1: mov $0x60000, %esp\nud2\n");
-GUEST_ASM(mad_pf, 64, GATE(14, "1f") "1: mov $0x60000, %esp\nmov $0x40000000, %eax\nmov (%rax), %eax\n");
+GUEST_ASM(mad_pf, 64,
+	  GATE(14, "1f") "1: mov $0x60000, %esp\nmov $0x40000000, %eax\nmov (%rax), %eax\n");
 GUEST_ASM(mad_shadow, 64, "1: mov %ss, %eax\n.rept 200\nmov %eax, %ss\n.endr\njmp 1b\n");
-GUEST_ASM(mad_self, 64, "1: incb 2f(%rip)\n2: .byte 0\nadd %al, (%rsp)\nmovb $0, 2b(%rip)\njmp 1b\n");
+GUEST_ASM(mad_self, 64,
+	  "1: incb 2f(%rip)\n2: .byte 0\nadd %al, (%rsp)\nmovb $0, 2b(%rip)\njmp 1b\n");
 GUEST_ASM(mad_split, 64, "1: lock incq 0xaffff\njmp 1b\n");
 GUEST_ASM(mad_halt, 64, "cli\n1: hlt\njmp 1b\n");
 
@@ -490,10 +512,10 @@ static void any_guest_can_be_paused_and_ended(void **state)
 {
 	static const struct {
 		const uint8_t *code, *end;
-	} t[] = {{mad_spin, mad_spin_end},     {mad_string, mad_string_end},
-		 {mad_fill, mad_fill_end},     {mad_fault, mad_fault_end},
-		 {mad_pf, mad_pf_end},	       {mad_shadow, mad_shadow_end},
-		 {mad_self, mad_self_end},     {mad_split, mad_split_end},
+	} t[] = {{mad_spin, mad_spin_end}, {mad_string, mad_string_end},
+		 {mad_fill, mad_fill_end}, {mad_fault, mad_fault_end},
+		 {mad_pf, mad_pf_end},	   {mad_shadow, mad_shadow_end},
+		 {mad_self, mad_self_end}, {mad_split, mad_split_end},
 		 {mad_halt, mad_halt_end}};
 
 	(void)state;

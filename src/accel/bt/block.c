@@ -182,8 +182,8 @@ static void copy_code(uint8_t *to, const uint8_t *from, unsigned n)
 }
 
 /*
- * Decodes one at m->at.  INSN_SHORT: it needs bytes behind m->room.  The decoder gets a copy: it may
- * look at a byte twice, and others may write to the code meanwhile.
+ * Decodes one at m->at.  INSN_SHORT: it needs bytes behind m->room.  The decoder gets a copy: it
+ * may look at a byte twice, and others may write to the code meanwhile.
  */
 static int decode_one(struct maker *m)
 {

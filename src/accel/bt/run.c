@@ -190,10 +190,9 @@ static bool spend(struct bt_cpu *c)
 }
 
 /*
- * Serves .attention.  False: vcpu_run shall come back, the rest is served when it is called again.
- * An interrupt that cannot be taken now stays
- * marked in .irq_waits, and is looked at again when IF or TPR may have changed: between any two
- * blocks while it waits.
+ * Serves .attention.  False: vcpu_run shall come back, and the rest is served when it is called
+ * again.  An interrupt that cannot be taken now stays marked in .irq_waits, and is looked at again
+ * when IF or TPR may have changed: between any two blocks while it waits.
  */
 static bool attend(struct bt_cpu *c)
 {
