@@ -344,6 +344,12 @@ static enum vcpu_stop loop(struct bt_cpu *c)
 	}
 }
 
+static void leave(struct bt_cpu *c)
+{
+	atomic_store_explicit(&c->v->instructions, c->instructions, memory_order_relaxed);
+	mmu_idle(c, true);
+}
+
 enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 {
 	struct bt_cpu *c = v->accel;
@@ -363,11 +369,11 @@ enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 		after_leave(c);
 		bt_deliver_raised(c);
 		break;
-	case BT_LEAVE_STOP: mmu_idle(c, true); return c->stop;
+	case BT_LEAVE_STOP: leave(c); return c->stop;
 	default: bt_deliver_queued(c); break;
 	}
 	stop = loop(c);
-	mmu_idle(c, true);
+	leave(c);
 	return stop;
 }
 
