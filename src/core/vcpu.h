@@ -68,6 +68,7 @@ struct vcpu {
 	/* Counters: written by this thread, read by anyone. */
 	_Atomic uint64_t exits[EXIT_STAT_COUNT];
 	_Atomic uint64_t entries;
+	_Atomic uint64_t instructions; /* that an accelerator which counts them has executed */
 };
 
 /* Counts an exit; this vCPU's thread only, so a plain load and store do. */

@@ -36,6 +36,9 @@ static json_t *vcpus_json(const struct vm *vm)
 		json_object_set_new(o, "index", json_integer(i));
 		json_int_t entries = (json_int_t)atomic_load(&v->entries);
 		json_object_set_new(o, "entries", json_integer(entries));
+		json_int_t instructions = (json_int_t)atomic_load(&v->instructions);
+		if (instructions)
+			json_object_set_new(o, "instructions", json_integer(instructions));
 		json_object_set_new(o, "exits", exits_json(v->exits));
 		json_array_append_new(a, o);
 	}

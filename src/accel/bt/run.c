@@ -355,6 +355,12 @@ static enum vcpu_stop loop(struct bt_cpu *c)
 	}
 }
 
+static void leave(struct bt_cpu *c)
+{
+	atomic_store_explicit(&c->v->instructions, c->instructions, memory_order_relaxed);
+	mmu_idle(c, true);
+}
+
 enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 {
 	struct bt_cpu *c = v->accel;
@@ -371,11 +377,11 @@ enum vcpu_stop bt_vcpu_run(struct vcpu *v)
 	atomic_fetch_add_explicit(&v->entries, 1, memory_order_relaxed);
 	switch (sigsetjmp(out, 0)) {
 	case BT_LEAVE_EVENT: deliver_raised(c); break;
-	case BT_LEAVE_STOP: mmu_idle(c, true); return c->stop;
+	case BT_LEAVE_STOP: leave(c); return c->stop;
 	default: bt_deliver_queued(c); break;
 	}
 	stop = loop(c);
-	mmu_idle(c, true);
+	leave(c);
 	return stop;
 }
 
