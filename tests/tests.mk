@@ -56,7 +56,8 @@ HAVE_ZYDIS := $(if $(CROSS),,$(wildcard /usr/include/Zydis/Zydis.h))
 $(O)/tests/insn/zydis.o: CPPFLAGS += $(if $(HAVE_ZYDIS),-DHAVE_ZYDIS)
 $(O)/tests/insn/zydis: $(O)/tests/insn/zydis.o $(LIB)
 	@echo "  LINK  $@"
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) $(if $(HAVE_ZYDIS),-lZydis) $(TEST_LDLIBS)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(LIB) \
+		$(if $(HAVE_ZYDIS),-lZydis) $(TEST_LDLIBS)
 
 # Fuzz targets: tests/fuzz/NAME.c has LLVMFuzzerTestOneInput.  In the fuzz build libFuzzer drives
 # it; in every other one a small main runs it over files.
