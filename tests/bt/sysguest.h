@@ -109,7 +109,8 @@ static inline void guest_put(struct guest *g, unsigned at, uint64_t val, unsigne
 		g->ram[at + i] = (uint8_t)(val >> 8 * i);
 }
 
-/* Values that mean something somewhere.  long: a table of them */
+/* Values that mean something somewhere. */
+/* long: a table */
 static inline uint64_t guest_value(struct guest *g)
 {
 	static const uint64_t values[] = {
