@@ -150,6 +150,8 @@ static const char *known(const struct trial *t, const struct insn *i, const stru
 	if (t->native.fault == 14 && (i->op[0].kind == OP_MMX || i->op[1].kind == OP_MMX) &&
 	    x->fsw != y->fsw)
 		return "a faulting MMX store has made TOP and the tags MMX's already";
+	if (t->native.fault == 14 && !strncmp(row->name, "cmps", 4))
+		return "which of two operands that both fault is named";
 	if (t->native.fault == 14 && by_element(i) && t->native.address - got->address + 64 < 128)
 		return "any of the bytes that cannot be accessed may be named";
 	if (t->native.fault == 14 && !strcmp(row->name, "vcvtps2ph") && x->mxcsr != y->mxcsr)

@@ -593,7 +593,8 @@ static int decode_start(struct dec *d, const uint8_t *b, unsigned n, unsigned mo
 
 /*
  * The bytes end in front of the opcode or the ModRM byte: is there one (or both) that makes the
- * instruction valid?  Tried one after the other, with zeros behind; mostly the first will do.
+ * instruction valid, or decides why it is not?  Tried one after the other, with zeros behind; mostly
+ * the first will do.
  */
 static int cut_short(const uint8_t *b, unsigned n, unsigned mode,
 		     const struct insn_features *features, bool opcode)
@@ -611,10 +612,9 @@ static int cut_short(const uint8_t *b, unsigned n, unsigned mode,
 		if (opcode && n + 1 < INSN_MAX)
 			more[n + 1] = (uint8_t)k;
 		r = decode_start(&d, more, INSN_MAX, mode, features, &i);
-		if (!r)
+		if (!r || (k && r != all))
 			return INSN_SHORT;
-		if (r == INSN_LONG)
-			all = INSN_LONG;
+		all = r;
 	}
 	return all;
 }

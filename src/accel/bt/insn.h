@@ -172,7 +172,8 @@ enum insn_size {
 #define INSN_FEATURES(X)                                                                           \
 	X(BASE)                                                                                    \
 	X(CMOV)                                                                                    \
-	X(CX8) X(CX16) X(FPU) X(MMX) X(FXSR) X(SSE) X(SSE2) X(SSE3) X(SSSE3) X(SSE41) X(SSE42) X(  \
+	X(CX8)                                                                                     \
+	X(CX16) X(FPU) X(MMX) X(FXSR) X(SSE) X(SSE2) X(SSE3) X(SSSE3) X(SSE41) X(SSE42) X(         \
 		POPCNT) X(AES) X(PCLMUL) X(SHA) X(MOVBE) X(LZCNT) X(BMI1) X(BMI2) X(ADX) X(RDRAND) \
 		X(RDSEED) X(AVX) X(AVX2) X(F16C) X(FMA) X(VAES) X(VPCLMUL) X(GFNI) X(AVXVNNI) X(   \
 			AVX512F) X(AVX512VL) X(AVX512BW) X(AVX512DQ) X(AVX512CD) X(AVX512IFMA)     \
@@ -284,8 +285,8 @@ enum insn_error { INSN_OK = 0, INSN_SHORT = -1, INSN_INVALID = -2, INSN_LONG = -
 
 /*
  * Decodes the instruction in @b[0..n) for a CPU with @features (a bit for each enum insn_feature)
- * in @mode (2, 4, 8).  INSN_SHORT: more than @n bytes are needed (n < 15).  INSN_LONG: over 15
- * bytes (#GP).  INSN_INVALID: #UD.  What depends on the CPU's state (CPL, CR0, CR4, XCR0) is the
+ * in @mode (2, 4, 8).  INSN_SHORT: more than @n bytes are needed to tell (n < 15).  INSN_LONG: over
+ * 15 bytes (#GP).  INSN_INVALID: #UD.  What depends on the CPU's state (CPL, CR0, CR4, XCR0) is the
  * meaning's affair, not the decoder's.  Reads nothing behind @b + n; no other side effect.
  */
 struct insn_features {
