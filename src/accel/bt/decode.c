@@ -593,17 +593,18 @@ static int decode_start(struct dec *d, const uint8_t *b, unsigned n, unsigned mo
 
 /*
  * The bytes end in front of the opcode or the ModRM byte: is there one (or both) that makes the
- * instruction valid, or decides why it is not?  Tried one after the other, with zeros behind; mostly
+ * instruction valid, or decides why it is not?  Tried one after the other, with @fill behind; mostly
  * the first will do.
  */
 static int cut_short(const uint8_t *b, unsigned n, unsigned mode,
-		     const struct insn_features *features, bool opcode)
+		     const struct insn_features *features, bool opcode, uint8_t fill)
 {
-	uint8_t more[INSN_MAX] = {0};
+	uint8_t more[INSN_MAX];
 	int all = INSN_INVALID;
 	struct insn i;
 	struct dec d;
 
+	memset(more, fill, sizeof(more));
 	memcpy(more, b, n);
 	for (unsigned k = 0; k < (opcode ? 65536u : 256u); k++) {
 		int r;
@@ -627,7 +628,11 @@ int insn_decode(const uint8_t *b, unsigned n, unsigned mode, const struct insn_f
 
 	insn_index_need();
 	r = decode_start(&d, b, n, mode, features, out);
-	if (r == INSN_SHORT && d.short_at != DEC_SHORT_ELSEWHERE)
-		r = cut_short(b, n, mode, features, d.short_at == DEC_SHORT_OPCODE);
+	if (r != INSN_SHORT || d.short_at == DEC_SHORT_ELSEWHERE)
+		return r;
+	r = cut_short(b, n, mode, features, d.short_at == DEC_SHORT_OPCODE, 0);
+	/* A SIB byte of 0 makes a gather's index the register that may be its mask: try another. */
+	if (r == INSN_INVALID)
+		r = cut_short(b, n, mode, features, d.short_at == DEC_SHORT_OPCODE, 8);
 	return r;
 }
