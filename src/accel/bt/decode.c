@@ -593,8 +593,8 @@ static int decode_start(struct dec *d, const uint8_t *b, unsigned n, unsigned mo
 
 /*
  * The bytes end in front of the opcode or the ModRM byte: is there one (or both) that makes the
- * instruction valid, or decides why it is not?  Tried one after the other, with @fill behind; mostly
- * the first will do.
+ * instruction valid, or decides why it is not?  Tried one after the other, with @fill behind;
+ * mostly the first will do.
  */
 static int cut_short(const uint8_t *b, unsigned n, unsigned mode,
 		     const struct insn_features *features, bool opcode, uint8_t fill)
