@@ -180,6 +180,7 @@ static int vcpu_init(struct vcpu *v, struct err *e)
 	if (rc) {
 		bt_timer_exit(c);
 		cpu_free(c);
+		v->accel = NULL;
 		return rc;
 	}
 	atomic_store(&b->cpu[v->index], c);

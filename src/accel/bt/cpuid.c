@@ -218,8 +218,8 @@ static void all_leaves(struct leaves *l)
 	extended(l);
 }
 
-/* What works, costs time, and is shown to who asks for it. */
-static void hide(const char *model, struct leaves *l)
+/* Shows what works but only costs time here to who asks for it by name. */
+static void show_hidden(const char *model, struct leaves *l)
 {
 	static const struct {
 		const char *name;
@@ -263,7 +263,7 @@ int bt_cpuid_init(struct bt_cpu *c, struct err *e)
 	}
 	all_leaves(&l);
 	in.n_host = l.n;
-	hide(vm->cpu_model, &l);
+	show_hidden(vm->cpu_model, &l);
 	rc = x86_cpu_model_apply(vm->cpu_model, l.c, l.n, e);
 	if (rc) {
 		free(l.c);

@@ -164,7 +164,6 @@ enum insn_size {
 #define A_MASK	    (1u << 20) /* EVEX.aaa allowed */
 #define A_ZERO	    (1u << 21) /* EVEX.z allowed */
 #define A_NOK0	    (1u << 22) /* EVEX.aaa must not be 0 (gathers, scatters) */
-#define A_OP16	    (1u << 23) /* always 16-bit operands where "v" (for odd rows) */
 #define A_NOMEMSIZE (1u << 24) /* the memory operand is an address only (LEA, INVLPG, prefetch) */
 #define A_NOREXB    (1u << 30) /* not with REX.B: NOP, which is XCHG of r8 with it */
 
@@ -182,7 +181,7 @@ enum insn_size {
 				X(FSGSBASE) X(XSAVE) X(XSAVEOPT) X(XSAVEC) X(XSAVES) X(INVPCID)    \
 					X(SMAP) X(MONITOR) X(CLFLUSH) X(CLFLUSHOPT) X(CLWB)        \
 						X(LAHF64) X(PREFETCHW) X(SERIALIZE) X(MOVDIRI)     \
-							X(MOVDIR64B) X(UMIP) X(PKU) X(LZ)
+							X(MOVDIR64B) X(UMIP) X(PKU)
 enum insn_feature {
 #define X(f) F_##f,
 	INSN_FEATURES(X)

@@ -76,6 +76,12 @@ static int refuse_foreign(const struct machine_config *c, struct err *e)
 {
 	const char *what = c->dtb ? "--dtb" : c->acpi ? "--acpi" : c->gic_version ? "--gic" : NULL;
 
+	if (!what && c->accel->user_chips && c->irqchip == IRQCHIP_SPLIT) {
+		err_set(e, -EINVAL,
+			"--irqchip split is KVM's; under %s all chips are in user space",
+			c->accel->name);
+		return err_kind(e, ERR_USAGE);
+	}
 	if (!what)
 		return 0;
 	err_set(e, -EINVAL, "%s is for arm64 machines; microvm is an x86-64 one", what);
